@@ -1,0 +1,16 @@
+# libnccl.so.2 (and libtutti.so, the same file by another name) and libtutti_static.a, from src/api and every room below it.
+file(GLOB_RECURSE api_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/api/*.cpp ${CMAKE_SOURCE_DIR}/src/api/*.c)
+if(api_sources)
+  add_library(nccl SHARED ${api_sources})
+  target_include_directories(nccl PUBLIC $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include> PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(nccl PRIVATE tutti_comm)
+  set_target_properties(nccl PROPERTIES VERSION 2.32.3 SOVERSION 2)
+  target_link_options(nccl PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/src/api/exports.map -Wl,-z,defs)
+  if(TUTTI_SANITIZE)
+    target_link_options(nccl PRIVATE -Wl,-z,undefs)
+  endif()
+  set_target_properties(nccl PROPERTIES LINK_DEPENDS ${CMAKE_SOURCE_DIR}/src/api/exports.map)
+  add_custom_command(TARGET nccl POST_BUILD
+                     COMMAND ${CMAKE_COMMAND} -E create_symlink libnccl.so ${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/libtutti.so)
+  add_library(Tutti::nccl ALIAS nccl)
+endif()
