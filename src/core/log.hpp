@@ -1,7 +1,7 @@
 // The log: NCCL_DEBUG levels and NCCL_DEBUG_SUBSYS subsystems, one line per call, written whole.
 //
-// Thread safety: all calls are safe from any thread. Nothing is formatted when the line is not wanted: the macros test one
-// relaxed atomic first, so a disabled TRACE costs a load and a branch.
+// Thread safety: all calls are safe from any thread. Nothing is formatted when the line is not wanted: the
+// macros test one relaxed atomic first, so a disabled TRACE costs a load and a branch.
 #pragma once
 
 #include <atomic>
@@ -45,7 +45,8 @@ extern std::atomic<uint64_t> gSubsystems;
 void reset();
 
 inline bool wanted(Level level, uint64_t subsystem) {
-  int now = gLevel.load(std::memory_order_relaxed);  // relaxed: a line more or less around a change of level is harmless
+  int now = gLevel.load(
+      std::memory_order_relaxed);  // relaxed: a line more or less around a change of level is harmless
   if (now < 0) {
     reset();
     now = gLevel.load(std::memory_order_relaxed);
@@ -62,12 +63,12 @@ void setThreadRank(int rank);
 
 }  // namespace tutti::log
 
-#define TUTTI_LOG(level, subsystem, ...)                                                              \
-  do {                                                                                                \
-    if (::tutti::log::wanted(::tutti::log::Level::level, ::tutti::log::subsystem)) {                  \
-      ::tutti::log::write(::tutti::log::Level::level, ::tutti::log::subsystem, __FILE__, __LINE__,    \
-                          fmt::format(__VA_ARGS__));                                                  \
-    }                                                                                                 \
+#define TUTTI_LOG(level, subsystem, ...)                                                           \
+  do {                                                                                             \
+    if (::tutti::log::wanted(::tutti::log::Level::level, ::tutti::log::subsystem)) {               \
+      ::tutti::log::write(::tutti::log::Level::level, ::tutti::log::subsystem, __FILE__, __LINE__, \
+                          fmt::format(__VA_ARGS__));                                               \
+    }                                                                                              \
   } while (false)
 #define TUTTI_WARN(...) TUTTI_LOG(Warn, All, __VA_ARGS__)
 #define TUTTI_INFO(subsystem, ...) TUTTI_LOG(Info, subsystem, __VA_ARGS__)

@@ -1,7 +1,7 @@
 // Result<T>: how every room reports failure. No exceptions cross a room's border.
 //
-// An Error is a code (NCCL's numbers), a message that a user can act on, and context that callers put in front of it on the
-// way up: `return std::move(error).context("rank 3: connecting to rank 5")`.
+// An Error is a code (NCCL's numbers), a message that a user can act on, and context that callers put in
+// front of it on the way up: `return std::move(error).context("rank 3: connecting to rank 5")`.
 #pragma once
 
 #include <cassert>
@@ -53,7 +53,8 @@ Error makeError(Code code, fmt::format_string<Args...> format, Args&&... args) {
   return Error(code, fmt::format(format, std::forward<Args>(args)...));
 }
 
-/// Makes a SystemError that ends in errno's text: makeSystemError("bind {}", address) -> "bind 1.2.3.4: Address in use".
+/// Makes a SystemError that ends in errno's text: makeSystemError("bind {}", address) -> "bind 1.2.3.4:
+/// Address in use".
 Error makeSystemErrorText(int errnoValue, std::string what);
 template <typename... Args>
 Error makeSystemError(int errnoValue, fmt::format_string<Args...> format, Args&&... args) {
@@ -64,25 +65,43 @@ Error makeSystemError(int errnoValue, fmt::format_string<Args...> format, Args&&
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit on purpose
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit on purpose
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit on purpose
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
   /// REQUIRES ok().
-  T& value() & { assert(ok()); return *std::get_if<0>(&state_); }
-  const T& value() const& { assert(ok()); return *std::get_if<0>(&state_); }
-  T&& value() && { assert(ok()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    assert(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
   /// REQUIRES !ok().
-  Error& error() & { assert(!ok()); return *std::get_if<1>(&state_); }
-  const Error& error() const& { assert(!ok()); return *std::get_if<1>(&state_); }
-  Error&& error() && { assert(!ok()); return std::move(*std::get_if<1>(&state_)); }
+  Error& error() & {
+    assert(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  const Error& error() const& {
+    assert(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  Error&& error() && {
+    assert(!ok());
+    return std::move(*std::get_if<1>(&state_));
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -96,9 +115,18 @@ class [[nodiscard]] Result<void> {
 
   bool ok() const { return !error_.has_value(); }
   explicit operator bool() const { return ok(); }
-  Error& error() & { assert(!ok()); return *error_; }
-  const Error& error() const& { assert(!ok()); return *error_; }
-  Error&& error() && { assert(!ok()); return std::move(*error_); }
+  Error& error() & {
+    assert(!ok());
+    return *error_;
+  }
+  const Error& error() const& {
+    assert(!ok());
+    return *error_;
+  }
+  Error&& error() && {
+    assert(!ok());
+    return std::move(*error_);
+  }
 
  private:
   std::optional<Error> error_;
@@ -110,18 +138,20 @@ using Status = Result<void>;
 #define TUTTI_CONCAT(a, b) TUTTI_CONCAT_INNER(a, b)
 
 /// Returns the error of `expr` to the caller, if it has one.
-#define TUTTI_TRY(expr)                                          \
-  do {                                                           \
-    if (auto tuttiStatus = (expr); !tuttiStatus.ok()) {          \
-      return std::move(tuttiStatus).error();                     \
-    }                                                            \
+#define TUTTI_TRY(expr)                                 \
+  do {                                                  \
+    if (auto tuttiStatus = (expr); !tuttiStatus.ok()) { \
+      return std::move(tuttiStatus).error();            \
+    }                                                   \
   } while (false)
 
-/// TUTTI_ASSIGN(auto socket, Socket::connect(address)); declares (or assigns) from the value, or returns the error.
-#define TUTTI_ASSIGN(declaration, expr) TUTTI_ASSIGN_IMPL(TUTTI_CONCAT(tuttiResult_, __LINE__), declaration, expr)
-#define TUTTI_ASSIGN_IMPL(temporary, declaration, expr)          \
-  auto temporary = (expr);                                       \
-  if (!temporary.ok()) return std::move(temporary).error();      \
+/// TUTTI_ASSIGN(auto socket, Socket::connect(address)); declares (or assigns) from the value, or returns the
+/// error.
+#define TUTTI_ASSIGN(declaration, expr) \
+  TUTTI_ASSIGN_IMPL(TUTTI_CONCAT(tuttiResult_, __LINE__), declaration, expr)
+#define TUTTI_ASSIGN_IMPL(temporary, declaration, expr)     \
+  auto temporary = (expr);                                  \
+  if (!temporary.ok()) return std::move(temporary).error(); \
   declaration = std::move(temporary).value()
 
 }  // namespace tutti
