@@ -222,12 +222,12 @@ typedef struct ncclConfig_v23100 {
   unsigned int magic;
   unsigned int version;
   int blocking;            /* 1 (default): calls wait; 0: they return ncclInProgress */
-  int cgaClusterSize;      /* 0..8 thread blocks per cluster (GPU) */
+  int cgaClusterSize;      /* at least 0: thread blocks per cluster (GPU) */
   int minCTAs;             /* at least 1: channels to use at least */
   int maxCTAs;             /* at least 1, at least minCTAs: channels to use at most */
   const char* netName;     /* transport between hosts, by name: "Socket" */
   int splitShare;          /* 1: a communicator split off this one may share its resources */
-  int trafficClass;        /* at least 0: class of service for network packets */
+  int trafficClass;        /* class of service for network packets */
   const char* commName;    /* name shown in the log (local) */
   int collnetEnable;       /* 1: in-network reduction (GPU) */
   int CTAPolicy;           /* NCCL_CTA_POLICY_... */
@@ -237,11 +237,11 @@ typedef struct ncclConfig_v23100 {
                               AlltoAll, Send/Recv */
   int nvlinkCentricSched;  /* 0 or 1 (GPU) */
   int graphUsageMode;      /* 0..2: mixing of CUDA graphs and plain launches (GPU) */
-  int numRmaCtx;           /* at least 1: contexts for ncclPutSignal, ncclSignal, ncclWaitSignal */
+  int numRmaCtx;           /* at least 0: contexts for ncclPutSignal, ncclSignal, ncclWaitSignal */
   int maxP2pPeers;         /* at least 1: peers that this rank will ever talk to by Send/Recv */
   int graphStreamOrdering; /* 0 or 1 (GPU) */
   int launchOrderImplicit; /* 0 or 1 (GPU) */
-  int numRmaSig;           /* at least 1: signals per context for ncclSignal and friends */
+  int numRmaSig;           /* at least 0: signals per context for ncclSignal and friends */
   int rmaEagerInit;        /* 0 or 1: 1 connects one-sided peers at creation, 0 at first use */
   int hostCftMode;         /* ncclHostCftMode_t (GPU) */
   int nvlsHostMode;        /* ncclNvlsHostMode_t (GPU) */
@@ -700,8 +700,7 @@ typedef struct ncclParamHandle* ncclParamHandle_t;
 /* *out = handle of a parameter; it belongs to the library and stays valid. */
 ncclResult_t ncclParamBind(ncclParamHandle_t* out, const char* key);
 
-/* Its value as an integer. Not a number: ncclInvalidUsage. A number that *out cannot hold:
- * ncclInvalidArgument. */
+/* Its value as an integer. Not a number, or one that *out cannot hold: ncclInvalidArgument. */
 ncclResult_t ncclParamGetI8(ncclParamHandle_t h, int8_t* out);
 ncclResult_t ncclParamGetI16(ncclParamHandle_t h, int16_t* out);
 ncclResult_t ncclParamGetI32(ncclParamHandle_t h, int32_t* out);
@@ -727,7 +726,7 @@ ncclResult_t ncclParamGetParameter(const char* key, const char** value, int* val
 /* *table = all keys, *tableLen of them. Valid until this thread's next call of it. */
 ncclResult_t ncclParamGetAllParameterKeys(const char*** table, int* tableLen);
 
-/* Writes every parameter with value, origin and default to the log, whatever NCCL_DEBUG says. */
+/* Prints every parameter with its value, where that came from, and its default to standard output. */
 void ncclParamDumpAll(void);
 
 /* ---------------------------------------------------------------------------------------------------------
