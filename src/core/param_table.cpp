@@ -137,6 +137,7 @@ constexpr Spec kTable[] = {
     {"TUTTI_CALIBRATION_FILE", String, "", kNoMin, kNoMax, "a path", "File of measured costs, as `tutti calibrate` writes it."},
 
     // Rooms append here.
+    {"TUTTI_COMM_ADDR", String, "", kNoMin, kNoMax, "host:port or [IPv6]:port", "Where rank 0 listens for the exchange of the unique id, instead of what the launcher offers."},
 };
 // clang-format on
 
