@@ -1,0 +1,36 @@
+# For the scripts beside it: `source scripts/common.sh` puts the caller into the repository's root and gives it these functions.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { echo "== $*" >&2; }
+
+# configure PRESET [-DNAME=VALUE...]: runs cmake for a preset where build/PRESET is not configured, or not with these values.
+# Values last given stay as they are, so that what builds more (the tests) and what builds less share one folder.
+configure() {
+  local preset=$1 definition name
+  shift
+  local stale=
+  [ -e "build/$preset/build.ninja" ] || stale=1
+  for definition in "$@"; do
+    name=${definition#-D}
+    grep -q "^${name%%=*}:[A-Z]*=${name#*=}\$" "build/$preset/CMakeCache.txt" 2>/dev/null || stale=1
+  done
+  [ -n "$stale" ] || return 0
+  say "configuring build/$preset"
+  mkdir -p build
+  if ! cmake --preset "$preset" "$@" >"build/configure-$preset.log" 2>&1; then
+    cat "build/configure-$preset.log" >&2
+    return 1
+  fi
+}
+
+# build PRESET [TARGET...]: builds those targets, or all; says nothing when all is up to date.
+build() {
+  local preset=$1
+  shift
+  local targets=("$@") jobs
+  jobs=$(nproc)
+  if [ "$(ninja -C "build/$preset" -n "$@" 2>/dev/null | tail -n 1)" = "ninja: no work to do." ]; then return 0; fi
+  say "building ${targets[*]:-everything} in build/$preset ($jobs jobs)"
+  ninja -C "build/$preset" -j "$jobs" "$@" >&2
+}
