@@ -1,0 +1,22 @@
+#include "verbs.hpp"
+
+namespace tutti::tools {
+
+std::span<const Verb> verbs() {
+  static constexpr Verb kVerbs[] = {
+      {"run", "start N ranks of a program on this host", runMain},
+      {"params", "the parameters: values, defaults, who set them", paramsMain},
+      {"doctor", "check what this machine offers, and what to do where it does not", doctorMain},
+      // Planned. They answer that they are not built; --help does not show them.
+      {"topo", "", nullptr},
+      {"plan", "", nullptr},
+      {"verify", "", nullptr},
+      {"explain", "", nullptr},
+      {"simulate", "", nullptr},
+      {"calibrate", "", nullptr},
+      {"trace", "", nullptr},
+  };
+  return kVerbs;
+}
+
+}  // namespace tutti::tools
