@@ -1,0 +1,102 @@
+#include "algos/cost.hpp"
+
+#include <bit>
+#include <cmath>
+
+namespace tutti::algos {
+namespace {
+
+/// What one rank does in a call, in units that the machine prices.
+struct Work {
+  double hops = 0;      ///< hand-overs one after the other on the critical path
+  double messages = 0;  ///< messages sent and received by one rank, at least one per slot
+  double copied = 0;    ///< bytes copied (slots written, results taken out)
+  double reduced = 0;   ///< bytes of results reduced
+};
+
+double log2Ceil(int n) { return n <= 1 ? 0 : std::bit_width(static_cast<unsigned>(n - 1)); }
+
+Work workOf(const Request& request, Algorithm algorithm) {
+  const double n = request.nRanks;
+  const double s = static_cast<double>(request.bytes());
+  const double steps = log2Ceil(request.nRanks);
+  Work w;
+  switch (algorithm) {
+    case Algorithm::Ring:
+      switch (request.collective) {
+        case Collective::AllReduce:
+          w = {2 * (n - 1), 4 * (n - 1), 2 * s * (n - 1) / n + s, s * (n - 1) / n};
+          break;
+        case Collective::ReduceScatter:
+          w = {n - 1, 2 * (n - 1), s * (n - 1), s * (n - 1)};
+          break;
+        case Collective::AllGather:
+          w = {n - 1, 2 * (n - 1), 2 * s * (n - 1), 0};
+          break;
+        default:
+          w = {n - 1, 2, 2 * s, reduces(request.collective) ? s : 0};
+          break;
+      }
+      break;
+    case Algorithm::Tree:
+      w = request.collective == Collective::AllReduce ? Work{2 * steps, 8, 3 * s, 1.5 * s}
+                                                      : Work{steps, 3, 3 * s, reduces(request.collective) ? 2 * s : 0};
+      break;
+    case Algorithm::RecursiveDoubling:
+      w = {steps, 2 * steps, steps * s, steps * s};
+      if (!std::has_single_bit(static_cast<unsigned>(request.nRanks))) {
+        w.hops += 2;
+        w.messages += 2;
+        w.copied += 2 * s;
+      }
+      break;
+    case Algorithm::OneShot:
+      switch (request.collective) {
+        case Collective::AllReduce:
+          w = {1, n, s, s * (n - 1)};
+          break;
+        case Collective::Reduce:
+          w = {1, n, s, s * (n - 1)};
+          break;
+        case Collective::ReduceScatter:
+          w = {1, n, s * n, s * (n - 1)};
+          break;
+        case Collective::AllToAll:
+          w = {1, n, 2 * s * n, 0};
+          break;
+        case Collective::AllGather:
+        case Collective::Gather:
+        case Collective::Scatter:
+          w = {1, n, s + s * n, 0};
+          break;
+        default:
+          w = {1, 2, 2 * s, 0};
+          break;
+      }
+      break;
+    case Algorithm::TwoShot:
+      w = {2, 2 * n, s + s / n + s * (n - 1) / n, s * (n - 1) / n};
+      break;
+    case Algorithm::Pairwise:
+      w = {1, 2 * (n - 1), 2 * s * (n - 1), 0};
+      break;
+  }
+  return w;
+}
+
+}  // namespace
+
+double predictUs(const Request& request, Algorithm algorithm, Protocol protocol, const Machine& m) {
+  const Work w = workOf(request, algorithm);
+  // A Simple hand-over moves a flag line and then the data's first line; LL moves one line for both.
+  const double hop = protocol == Protocol::LL ? m.handoverUs : 1.8 * m.handoverUs;
+  const double lines = (w.copied + w.reduced) / 56;
+  double work = w.copied / (m.copyGBps * 1e3) + w.reduced / (m.reduceGBps * 1e3) + w.messages * m.messageUs;
+  if (protocol == Protocol::LL) work += lines * m.lineNs * 1e-3;
+  double time = w.hops * hop + work * m.ranksPerCore;
+  if (m.ranksPerCore > 1) time += w.hops * m.switchUs * m.ranksPerCore;
+  if (m.network) time += w.hops * m.networkUs + w.copied / (m.networkGBps * 1e3);
+  return time;
+}
+
+}  // namespace tutti::algos

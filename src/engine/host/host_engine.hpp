@@ -1,0 +1,120 @@
+// The host engine plays plans on CPU memory: one rank, one communicator.
+//
+// How it plays. Each lane of a job is a little state machine: (round, step, repeat). playOnce() looks whether all that the next
+// play needs is there (messages, free slots, published boards); if so it moves the bytes and steps on, else it returns Blocked
+// and touches nothing. One thread plays all lanes of all jobs of a group, of several communicators if need be; it spins, yields
+// and sleeps only when none of them can move (Idle), and looks at the fault word each time round.
+//
+// Hot path: no lock, no allocation (scratch and lane states are kept), no system call while messages come in time.
+//
+// Thread safety: one thread at a time.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "control/control_plane.hpp"
+#include "core/result.hpp"
+#include "engine/host/idle.hpp"
+#include "engine/host/job.hpp"
+#include "transport/links.hpp"
+
+namespace tutti::engine {
+
+struct EngineOptions {
+  IdlePolicy idle;
+  int64_t timeoutMs = 0;          ///< 0: no limit
+  bool checkCalls = true;         ///< a call whose rank only sends returns when what it sent has been taken
+  size_t directMinBytes = 4096;   ///< from here on, buffers that peers can reach are read in place
+  size_t remoteMinBytes = SIZE_MAX;  ///< from here on, sends are read with process_vm_readv
+};
+
+/// Where one lane of one job stands.
+struct LaneState {
+  const algos::Lane* lane = nullptr;
+  int64_t round = 0;
+  int64_t rounds = 0;
+  int step = 0;
+  int repeat = 0;
+  int blockedOn = -1;  ///< rank that the last Blocked waited for
+
+  bool done() const { return round >= rounds; }
+};
+
+/// A send or a publication of a buffer in place: the buffer is the user's again when it has been read.
+struct Outstanding {
+  transport::SendEnd* end = nullptr;  ///< null: board
+  uint64_t upTo = 0;                  ///< message number, or board slot
+  int board = 0;
+  int reader = -1;
+};
+
+/// A buffer that lies in an allocation which local peers can map.
+struct SharedBuffer {
+  bool shared = false;
+  transport::SharedSpot spot;
+  const std::byte* base = nullptr;
+
+  uint64_t offsetOf(const void* pointer) const { return spot.offset + (static_cast<const std::byte*>(pointer) - base); }
+};
+
+struct JobState {
+  const Job* job = nullptr;
+  std::vector<LaneState> lanes;
+  std::vector<Outstanding> outstanding;
+  uint64_t boardBase = 0;
+  bool directInput = false;        ///< peers may read the input buffer in place, instead of a copy of it
+  SharedBuffer input;        ///< where the buffers lie in shared memory, if they do
+  SharedBuffer output;
+  bool started = false;
+  bool done = false;
+};
+
+class HostEngine {
+ public:
+  HostEngine(transport::Links& links, control::ControlPlane& control, const EngineOptions& options);
+
+  /// Connects what `plan` needs. Once per plan, before its first play.
+  Status bind(const algos::Plan& plan, const control::Wait& wait);
+
+  /// Plays `jobs`, which may belong to several engines, until all are done or one failed; blocking. The jobs of an engine that
+  /// have `after` == -1 run side by side.
+  static Status play(std::span<const Job> jobs);
+
+  const EngineOptions& options() const { return options_; }
+  transport::Links& links() { return links_; }
+  int rank() const { return links_.rank(); }
+
+ private:
+  friend class StepPlayer;
+  enum class Outcome { Blocked, Moved, Failed };
+
+  void start(JobState& state);
+  Outcome progress(JobState& state);
+  bool drained(JobState& state);
+  Error takeFailure() { return std::move(*failure_); }
+  Outcome fail(Error error) {
+    failure_ = std::make_unique<Error>(std::move(error));
+    return Outcome::Failed;
+  }
+  Outcome failMismatch(const JobState& state, int peer, const std::string& detail);
+  /// Called when nothing has moved for a while: probes, looks for ranks that left, minds the deadline.
+  Status whileStuck(JobState& state, int64_t waitedNs, int64_t& nextProbeNs);
+  std::string describeWait(const JobState& state) const;
+  std::byte* scratch(size_t index, size_t bytes);
+
+  transport::Links& links_;
+  control::ControlPlane& control_;
+  EngineOptions options_;
+  uint64_t boardSeq_ = 0;
+  std::unique_ptr<Error> failure_;
+  struct Scratch {
+    std::unique_ptr<std::byte[]> memory;
+    size_t bytes = 0;
+  };
+  std::vector<Scratch> scratch_;
+  std::vector<const void*> sources_;
+};
+
+}  // namespace tutti::engine

@@ -1,0 +1,35 @@
+// A Job is one collective, or one send or receive, of one rank, ready to be played: a plan with buffers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "algos/plan.hpp"
+#include "kernels/host/reduce.hpp"
+
+namespace tutti::engine {
+
+class HostEngine;
+
+/// AllToAllV: counts and offsets in elements, one per rank.
+struct VectorCounts {
+  const size_t* sendCounts = nullptr;
+  const size_t* sendOffsets = nullptr;
+  const size_t* recvCounts = nullptr;
+  const size_t* recvOffsets = nullptr;
+};
+
+/// A value. What it points to lives until the job has been played.
+struct Job {
+  HostEngine* engine = nullptr;
+  const algos::Plan* plan = nullptr;
+  const void* input = nullptr;
+  void* output = nullptr;
+  kernels::Reduction reduction;
+  VectorCounts vectors;        ///< all null but for AllToAllV
+  uint32_t signature = 0;      ///< travels with every message; two ranks made the same call if theirs are equal
+  uint64_t callNumber = 0;     ///< as recorded with the control plane; 0 for send and receive
+  int after = -1;              ///< index of the job in the same span that must be done before this one starts
+};
+
+}  // namespace tutti::engine

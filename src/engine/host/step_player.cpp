@@ -1,0 +1,395 @@
+#include "engine/host/step_player.hpp"
+
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "transport/ll.hpp"
+
+namespace tutti::engine {
+
+using algos::Buffer;
+using algos::Extent;
+using algos::Order;
+using algos::Reads;
+using transport::Carrier;
+using transport::RecvEnd;
+using transport::SendEnd;
+using transport::SlotHeader;
+
+StepPlayer::StepPlayer(HostEngine& engine, JobState& state, LaneState& lane)
+    : engine_(engine),
+      state_(state),
+      lane_(lane),
+      job_(*state.job),
+      plan_(*state.job->plan),
+      step_(lane.lane->steps[lane.step]),
+      links_(engine.links_),
+      k_(lane.repeat),
+      elementBytes_(plan_.request.elementBytes()) {
+  sized_ = step_.src.buffer != Buffer::None ? &step_.src : &step_.dst;
+  chunk_ = extentOf(sized_->buffer, sized_->index.at(k_));
+  bytes_ = chunk_.count * elementBytes_;
+  for (int i = 1; i < sized_->span; ++i) bytes_ += extentOf(sized_->buffer, sized_->index.at(k_) + i).count * elementBytes_;
+}
+
+Extent StepPlayer::extentOf(Buffer buffer, int block) const {
+  if (job_.vectors.sendCounts == nullptr) return plan_.extent(*lane_.lane, lane_.round, block);
+  const bool input = buffer == Buffer::Input;
+  const size_t count = input ? job_.vectors.sendCounts[block] : job_.vectors.recvCounts[block];
+  const size_t offset = input ? job_.vectors.sendOffsets[block] : job_.vectors.recvOffsets[block];
+  const size_t begin = std::min(count, static_cast<size_t>(lane_.round) * plan_.chunkCount);
+  return {offset + begin, std::min(plan_.chunkCount, count - begin)};
+}
+
+const std::byte* StepPlayer::at(Buffer buffer, size_t element) const {
+  const void* base = buffer == Buffer::Input ? job_.input : job_.output;
+  return static_cast<const std::byte*>(base) + element * elementBytes_;
+}
+
+// ---------------------------------------------------------------------------------------------------------------- gates
+
+bool StepPlayer::sendsReady() {
+  for (int i = 0; i < step_.sendTo.count; ++i) {
+    const int peer = step_.sendTo.peer[i].at(k_);
+    if (!links_.sendEnd(lane_.lane->channel, peer).ready()) {
+      lane_.blockedOn = peer;
+      return false;
+    }
+  }
+  if (step_.publishes && !links_.boardWriter(step_.publishChannel).ready(links_.boardPeers(), boardSlot())) {
+    lane_.blockedOn = step_.publishFor;
+    return false;
+  }
+  return true;
+}
+
+StepPlayer::Outcome StepPlayer::receivesReady() {
+  for (int i = 0; i < step_.recvFrom.count; ++i) {
+    const int peer = step_.recvFrom.peer[i].at(k_);
+    RecvEnd& end = links_.recvEnd(lane_.lane->channel, peer);
+    if (isLL()) {
+      switch (transport::llCheck(end.llSlot(), bytes_, transport::llFlag(end.next, job_.signature))) {
+        case transport::LLState::There:
+          continue;
+        case transport::LLState::Foreign:
+          return engine_.failMismatch(state_, peer, "");
+        case transport::LLState::NotThere:
+          break;
+      }
+    } else if (const SlotHeader* header = end.peek()) {
+      if (header->signature == job_.signature && header->bytes == bytes_) continue;
+      return engine_.failMismatch(state_, peer, fmt::format("a message of {} bytes came where {} were due", header->bytes, bytes_));
+    }
+    lane_.blockedOn = peer;
+    return Outcome::Blocked;
+  }
+  return Outcome::Moved;
+}
+
+StepPlayer::Outcome StepPlayer::boardReady(int peer) {
+  const transport::BoardPeer& board = links_.boardPeers()[peer];
+  const uint64_t slot = boardSlot();
+  if (isLL()) {
+    // Blocks of a published span are packed line-aligned (see distribute), so the wanted one has lines of its own.
+    const size_t stride = transport::llLinesFor(plan_.chunkCount * elementBytes_);
+    const transport::LLLine* lines = board.board[step_.readChannel].llSlot(slot) + step_.readBlock.at(k_) * stride;
+    switch (transport::llCheck(lines, bytes_, transport::llFlag(slot, job_.signature))) {
+      case transport::LLState::There:
+        return Outcome::Moved;
+      case transport::LLState::Foreign:
+        return engine_.failMismatch(state_, peer, "");
+      case transport::LLState::NotThere:
+        break;
+    }
+  } else if (const SlotHeader* header = transport::peekBoard(board, step_.readChannel, slot)) {
+    if (header->signature == job_.signature) return Outcome::Moved;
+    return engine_.failMismatch(state_, peer, "");
+  }
+  lane_.blockedOn = peer;
+  return Outcome::Blocked;
+}
+
+StepPlayer::Outcome StepPlayer::readsReady() {
+  if (step_.readFrom == Reads::One) return boardReady(step_.readPeer.at(k_));
+  for (int peer = 0; peer < links_.nRanks(); ++peer) {
+    if (peer == links_.rank()) continue;
+    if (Outcome outcome = boardReady(peer); outcome != Outcome::Moved) return outcome;
+  }
+  return Outcome::Moved;
+}
+
+// -------------------------------------------------------------------------------------------------------------- sources
+
+const void* StepPlayer::localSource() {
+  const std::byte* source = at(step_.src.buffer, chunk_.offset);
+  if (step_.src.buffer != Buffer::Input || !kernels::needsPreScale(job_.reduction) || !algos::reduces(plan_.request.collective)) {
+    return source;
+  }
+  std::byte* scaled = engine_.scratch(nextScratch_++, bytes_);
+  size_t done = 0;
+  for (int i = 0; i < step_.src.span; ++i) {
+    const Extent piece = extentOf(step_.src.buffer, step_.src.index.at(k_) + i);
+    kernels::preScale(job_.reduction, scaled + done, at(step_.src.buffer, piece.offset), piece.count);
+    done += piece.count * elementBytes_;
+  }
+  return scaled;
+}
+
+/// The bytes of a message, wherever its header says they are. `target`: where they will end up if they are only copied.
+const void* StepPlayer::resolve(const SlotHeader& header, int peer, const std::byte* slot, void* target) {
+  switch (header.carrier) {
+    case Carrier::Slot:
+      return slot;
+    case Carrier::Direct:
+      return reinterpret_cast<const void*>(header.address);
+    case Carrier::Shared: {
+      auto mapped = links_.mapped(peer, header.allocation, header.address, {Deadline::afterMs(10'000), nullptr});
+      if (mapped.ok()) return *mapped;
+      engine_.fail(std::move(mapped).error());
+      return nullptr;
+    }
+    case Carrier::Remote:
+      break;
+  }
+  if (target == nullptr) target = engine_.scratch(nextScratch_++, bytes_);
+  size_t done = 0;
+  while (done < bytes_) {
+    iovec local{static_cast<std::byte*>(target) + done, bytes_ - done};
+    iovec remote{reinterpret_cast<void*>(header.address + done), bytes_ - done};
+    ssize_t got = process_vm_readv(links_.pidOf(peer), &local, 1, &remote, 1, 0);
+    if (got <= 0) {
+      engine_.fail(makeSystemError(errno, "reading rank {}'s memory with process_vm_readv (set TUTTI_CMA_THRESHOLD=off to avoid it)", peer));
+      return nullptr;
+    }
+    done += static_cast<size_t>(got);
+  }
+  return target;
+}
+
+const void* StepPlayer::received(int index, void* target) {
+  const int peer = step_.recvFrom.peer[index].at(k_);
+  RecvEnd& end = links_.recvEnd(lane_.lane->channel, peer);
+  if (!isLL()) return resolve(*end.peek(), peer, end.slot(), target);
+  if (target == nullptr) target = engine_.scratch(nextScratch_++, bytes_);
+  transport::llUnpack(target, end.llSlot(), bytes_);
+  return target;
+}
+
+const void* StepPlayer::read(int peer, void* target) {
+  const transport::BoardPeer& board = links_.boardPeers()[peer];
+  const int channel = step_.readChannel;
+  const int ordinal = step_.readBlock.at(k_);
+  const uint64_t slot = boardSlot();
+  const size_t chunkBytes = plan_.chunkCount * elementBytes_;
+  if (isLL()) {
+    if (target == nullptr) target = engine_.scratch(nextScratch_++, bytes_);
+    transport::llUnpack(target, board.board[channel].llSlot(slot) + ordinal * transport::llLinesFor(chunkBytes), bytes_);
+    return target;
+  }
+  const SlotHeader& header = board.board[channel].header(slot);
+  if (header.carrier == Carrier::Slot) return board.board[channel].slot(slot) + ordinal * chunkBytes;
+  const void* first = resolve(header, peer, nullptr, target);
+  if (first == nullptr) return nullptr;
+  // In place, blocks lie as in the publisher's buffer: as far apart as they are in the plan.
+  const size_t apart = plan_.extent(*lane_.lane, lane_.round, ordinal).offset - plan_.extent(*lane_.lane, lane_.round, 0).offset;
+  return static_cast<const std::byte*>(first) + apart * elementBytes_;
+}
+
+/// Collects the sources of a reduction in their order. False: failed.
+bool StepPlayer::gather(void* target) {
+  auto& sources = engine_.sources_;
+  nSources_ = 0;
+  auto push = [&](const void* source) {
+    sources[nSources_++] = source;
+    return source != nullptr;
+  };
+  if (step_.readFrom == Reads::All) {
+    for (int peer = 0; peer < links_.nRanks(); ++peer) {
+      if (!push(peer == links_.rank() ? localSource() : read(peer, nullptr))) return false;
+    }
+    return true;
+  }
+  if (step_.order == Order::LocalFirst && !push(localSource())) return false;
+  for (int i = 0; i < step_.recvFrom.count; ++i) {
+    if (!push(received(i, nullptr))) return false;
+  }
+  if (step_.order == Order::PeerFirst && !push(localSource())) return false;
+  return true;
+}
+
+// --------------------------------------------------------------------------------------------------------------- places
+
+/// Where the reduction writes: the first place that is memory, so that the others are copies from a warm line.
+std::byte* StepPlayer::chooseTarget() {
+  if (dst_ != nullptr) return dst_;
+  if (!isLL() && step_.sendTo.count > 0) return links_.sendEnd(lane_.lane->channel, step_.sendTo.peer[0].at(k_)).slot();
+  if (!isLL() && step_.publishes) return links_.boardWriter(step_.publishChannel).slot(boardSlot());
+  return engine_.scratch(nextScratch_++, bytes_);
+}
+
+/// A plain send of the input, in place. True: done.
+bool StepPlayer::sendDirect() {
+  if (!state_.directInput || step_.src.buffer != Buffer::Input || step_.recvFrom.count > 0 || step_.sendTo.count != 1 ||
+      step_.src.span != 1 || dst_ != nullptr) {
+    return false;
+  }
+  const bool p2p = job_.callNumber == 0;
+  if (!p2p && plan_.algorithm != algos::Algorithm::Pairwise) return false;
+  const int peer = step_.sendTo.peer[0].at(k_);
+  SendEnd& end = links_.sendEnd(lane_.lane->channel, peer);
+  const uint64_t address = reinterpret_cast<uint64_t>(at(Buffer::Input, chunk_.offset));
+  if (links_.route(peer) == transport::Route::Thread) {
+    end.publish(bytes_, job_.signature, Carrier::Direct, address);
+  } else if (links_.route(peer) == transport::Route::Shm && state_.input.shared) {
+    end.publish(bytes_, job_.signature, Carrier::Shared, state_.input.offsetOf(at(Buffer::Input, chunk_.offset)),
+                state_.input.spot.allocation);
+  } else if (links_.route(peer) == transport::Route::Shm && plan_.request.bytes() >= engine_.options_.remoteMinBytes) {
+    end.publish(bytes_, job_.signature, Carrier::Remote, address);
+  } else {
+    return false;
+  }
+  for (Outstanding& out : state_.outstanding) {
+    if (out.end == &end) {
+      out.upTo = end.next;
+      return true;
+    }
+  }
+  state_.outstanding.push_back({&end, end.next, 0, peer});
+  return true;
+}
+
+/// Publishes a buffer in place. True: done.
+bool StepPlayer::publishDirect(const void* value) {
+  if (isLL() || bytes_ < engine_.options_.directMinBytes) return false;
+  Carrier carrier = Carrier::Direct;
+  uint64_t address = reinterpret_cast<uint64_t>(value);
+  uint32_t allocation = 0;
+  const bool ofInput = step_.src.buffer == Buffer::Input && !step_.reduces;
+  if (ofInput ? !state_.directInput : dst_ == nullptr) return false;
+  if (!links_.allThreads()) {
+    const SharedBuffer& buffer = ofInput ? state_.input : state_.output;
+    if (!buffer.shared) return false;
+    carrier = Carrier::Shared;
+    address = buffer.offsetOf(value);
+    allocation = buffer.spot.allocation;
+  }
+  const int board = step_.publishChannel;
+  const uint64_t slot = boardSlot();
+  links_.boardWriter(board).publish(links_.boardPeers(), slot, step_.publishFor, bytes_, job_.signature, carrier, address, allocation);
+  for (Outstanding& out : state_.outstanding) {
+    if (out.end == nullptr && out.board == board && out.reader == step_.publishFor) {
+      out.upTo = slot;
+      return true;
+    }
+  }
+  state_.outstanding.push_back({nullptr, slot, board, step_.publishFor});
+  return true;
+}
+
+/// Copies `value` (packed, or lying in the source buffer for an unscaled local span) to every place that does not hold it yet.
+void StepPlayer::distribute(const void* value) {
+  const auto* bytes = static_cast<const std::byte*>(value);
+  if (dst_ != nullptr && value != dst_) kernels::copy(dst_, value, bytes_);
+  for (int i = 0; i < step_.sendTo.count; ++i) {
+    SendEnd& end = links_.sendEnd(lane_.lane->channel, step_.sendTo.peer[i].at(k_));
+    if (isLL()) {
+      transport::llPack(end.llSlot(), value, bytes_, transport::llFlag(end.next, job_.signature));
+      end.publishLL();
+    } else {
+      if (value != end.slot()) kernels::copy(end.slot(), value, bytes_);
+      end.publish(bytes_, job_.signature);
+    }
+  }
+  if (!step_.publishes || publishDirect(value)) return;
+  auto& writer = links_.boardWriter(step_.publishChannel);
+  const uint64_t slot = boardSlot();
+  const size_t chunkBytes = plan_.chunkCount * elementBytes_;
+  const bool packed = step_.src.span == 1 || value != at(step_.src.buffer, chunk_.offset);
+  size_t done = 0;
+  for (int i = 0; i < step_.src.span; ++i) {
+    const Extent piece = step_.src.span == 1 ? chunk_ : extentOf(step_.src.buffer, step_.src.index.at(k_) + i);
+    const std::byte* from = packed ? bytes + done : at(step_.src.buffer, piece.offset);
+    const size_t length = piece.count * elementBytes_;
+    if (isLL()) {
+      transport::llPack(writer.llSlot(slot) + i * transport::llLinesFor(chunkBytes), from, length,
+                        transport::llFlag(slot, job_.signature));
+    } else if (from != writer.slot(slot) + i * chunkBytes) {
+      kernels::copy(writer.slot(slot) + i * chunkBytes, from, length);
+    }
+    done += length;
+  }
+  if (isLL()) {
+    writer.publishLL(links_.boardPeers(), slot, step_.publishFor);
+  } else {
+    writer.publish(links_.boardPeers(), slot, step_.publishFor, bytes_, job_.signature);
+  }
+}
+
+/// Gives back what was received and read.
+void StepPlayer::release() {
+  for (int i = 0; i < step_.recvFrom.count; ++i) links_.recvEnd(lane_.lane->channel, step_.recvFrom.peer[i].at(k_)).release();
+  skip();
+}
+
+/// Acknowledges the boards that this step reads, or would read if its chunk were not empty.
+void StepPlayer::skip() {
+  if (step_.readFrom == Reads::None) return;
+  auto& peers = links_.boardPeers();
+  if (step_.readFrom == Reads::One) {
+    transport::acknowledge(peers[step_.readPeer.at(k_)], step_.readChannel, boardSlot());
+    return;
+  }
+  for (int peer = 0; peer < links_.nRanks(); ++peer) {
+    if (peer != links_.rank()) transport::acknowledge(peers[peer], step_.readChannel, boardSlot());
+  }
+}
+
+StepPlayer::Outcome StepPlayer::play() {
+  if (bytes_ == 0) {
+    skip();
+    return Outcome::Moved;
+  }
+  if (step_.recvFrom.count > 0) {
+    if (Outcome outcome = receivesReady(); outcome != Outcome::Moved) return outcome;
+  }
+  if (step_.readFrom != Reads::None) {
+    if (Outcome outcome = readsReady(); outcome != Outcome::Moved) return outcome;
+  }
+  if ((step_.sendTo.count > 0 || step_.publishes) && !sendsReady()) return Outcome::Blocked;
+
+  if (step_.dst.buffer != Buffer::None) {
+    dst_ = const_cast<std::byte*>(at(step_.dst.buffer, extentOf(step_.dst.buffer, step_.dst.index.at(k_)).offset));
+  }
+  if (!isLL() && sendDirect()) return Outcome::Moved;
+
+  if (step_.reduces) {
+    std::byte* target = chooseTarget();
+    if (!gather(target)) return Outcome::Failed;
+    const auto& sources = engine_.sources_;
+    if (nSources_ == 2) {
+      kernels::reduce2(job_.reduction, target, sources[0], sources[1], chunk_.count);
+    } else {
+      kernels::reduceMany(job_.reduction, target, sources.data(), static_cast<int>(nSources_), chunk_.count);
+    }
+    if (step_.finishes) kernels::finish(job_.reduction, target, chunk_.count);
+    distribute(target);
+  } else {
+    const void* value = nullptr;
+    if (step_.recvFrom.count > 0) {
+      value = received(0, dst_);
+    } else if (step_.readFrom == Reads::One) {
+      value = read(step_.readPeer.at(k_), dst_);
+    } else {
+      value = localSource();
+    }
+    if (value == nullptr) return Outcome::Failed;
+    distribute(value);
+  }
+  release();
+  return Outcome::Moved;
+}
+
+}  // namespace tutti::engine

@@ -1,0 +1,60 @@
+// StepPlayer: one play of one step. Internal to the host engine.
+#pragma once
+
+#include "engine/host/host_engine.hpp"
+
+namespace tutti::engine {
+
+/// Short-lived: made for one call of play().
+class StepPlayer {
+ public:
+  using Outcome = HostEngine::Outcome;
+
+  StepPlayer(HostEngine& engine, JobState& state, LaneState& lane);
+  Outcome play();
+
+ private:
+  algos::Extent extentOf(algos::Buffer buffer, int block) const;
+  const std::byte* at(algos::Buffer buffer, size_t element) const;
+  bool isLL() const { return plan_.protocol == algos::Protocol::LL; }
+  uint64_t boardSlot() const { return state_.boardBase + static_cast<uint64_t>(lane_.round) + 1; }
+
+  // Gates: is it there? They touch nothing.
+  bool sendsReady();
+  Outcome receivesReady();
+  Outcome readsReady();
+  Outcome boardReady(int peer);
+  void skip();
+
+  // Sources.
+  const void* localSource();
+  const void* received(int index, void* target);
+  const void* read(int peer, void* target);
+  const void* resolve(const transport::SlotHeader& header, int peer, const std::byte* slot, void* target);
+  bool gather(void* target);
+
+  // Places.
+  std::byte* chooseTarget();
+  void distribute(const void* value);
+  bool sendDirect();
+  bool publishDirect(const void* value);
+  void release();
+
+  HostEngine& engine_;
+  JobState& state_;
+  LaneState& lane_;
+  const Job& job_;
+  const algos::Plan& plan_;
+  const algos::Step& step_;
+  transport::Links& links_;
+  const int k_;
+  const size_t elementBytes_;
+  const algos::BlockRef* sized_;  ///< the block reference that says how long the chunk is
+  algos::Extent chunk_;           ///< its first block's
+  size_t bytes_ = 0;              ///< of the whole span, packed
+  std::byte* dst_ = nullptr;
+  size_t nextScratch_ = 0;
+  size_t nSources_ = 0;
+};
+
+}  // namespace tutti::engine

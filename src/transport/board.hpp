@@ -1,0 +1,99 @@
+// Boards: slot rings with one writer and many readers. What a rank publishes, every rank that maps its segment reads in place.
+//
+// Slots are numbered by the communicator: call c, round r has the same number on every rank, whether or not it publishes there.
+// A slot is written again only when every reader that its last use was for has acknowledged it.
+//
+// Thread safety: one thread per side at a time. SYNC POINT: SlotHeader::seq (or the LL flags) publishes the bytes; a reader's
+// Counter (release, in the reader's own segment; acquire by the writer) gives the slot back.
+#pragma once
+
+#include <vector>
+
+#include "transport/layout.hpp"
+
+namespace tutti::transport {
+
+/// Everybody's acknowledgements and doorbells, as the writer needs them. Null for ranks that are not connected.
+struct BoardPeer {
+  Counter* ackToMe[kBoards] = {};   ///< in the peer's segment: what it has finished reading of my boards
+  Counter* myAck[kBoards] = {};     ///< in my segment: what I have finished reading of its boards
+  BoardView board[kBoards];         ///< the peer's boards
+  Doorbell* doorbell = nullptr;
+};
+
+class BoardWriter {
+ public:
+  BoardWriter() = default;
+  BoardWriter(BoardView view, int index, int self) : view_(view), index_(index), self_(self), lastUse_(view.depth) {}
+
+  /// Whether slot `seq` may be written: its last use has been read by all it was for.
+  bool ready(const std::vector<BoardPeer>& peers, uint64_t seq) {
+    const Use& use = lastUse_[seq % view_.depth];
+    return use.seq == 0 || consumed(peers, use.seq, use.reader);
+  }
+  /// Whether `reader` (-1: everyone) has finished reading slot `seq`.
+  bool consumed(const std::vector<BoardPeer>& peers, uint64_t seq, int reader) {
+    if (reader >= 0) return peers[reader].ackToMe[index_]->value.load(std::memory_order_acquire) >= seq;
+    if (allSeen_ >= seq) return true;
+    uint64_t least = UINT64_MAX;
+    for (size_t r = 0; r < peers.size(); ++r) {
+      if (static_cast<int>(r) == self_) continue;
+      uint64_t ack = peers[r].ackToMe[index_]->value.load(std::memory_order_acquire);
+      if (ack < least) least = ack;
+      if (least < seq) return false;
+    }
+    allSeen_ = least;
+    return true;
+  }
+
+  std::byte* slot(uint64_t seq) const { return view_.slot(seq); }
+  LLLine* llSlot(uint64_t seq) const { return view_.llSlot(seq); }
+
+  void publish(const std::vector<BoardPeer>& peers, uint64_t seq, int reader, size_t bytes, uint32_t signature,
+               Carrier carrier = Carrier::Slot, uint64_t address = 0, uint32_t allocation = 0) {
+    SlotHeader& header = view_.header(seq);
+    header.signature = signature;
+    header.carrier = carrier;
+    header.bytes = bytes;
+    header.address = address;
+    header.allocation = allocation;
+    header.seq.store(seq, std::memory_order_release);
+    publishLL(peers, seq, reader);
+  }
+  /// After the LL lines of llSlot(seq) have been written with llFlag(seq, signature).
+  void publishLL(const std::vector<BoardPeer>& peers, uint64_t seq, int reader) {
+    lastUse_[seq % view_.depth] = {seq, reader};
+    if (reader >= 0) {
+      ring(*peers[reader].doorbell);
+      return;
+    }
+    for (size_t r = 0; r < peers.size(); ++r) {
+      if (static_cast<int>(r) != self_) ring(*peers[r].doorbell);
+    }
+  }
+
+ private:
+  struct Use {
+    uint64_t seq = 0;
+    int reader = -1;
+  };
+  BoardView view_;
+  int index_ = 0;
+  int self_ = 0;
+  uint64_t allSeen_ = 0;  ///< all readers have acknowledged at least this
+  std::vector<Use> lastUse_;
+};
+
+/// The header of slot `seq` of `peer`'s board once it is published, else null.
+inline const SlotHeader* peekBoard(const BoardPeer& peer, int board, uint64_t seq) {
+  const SlotHeader& header = peer.board[board].header(seq);
+  return header.seq.load(std::memory_order_acquire) == seq ? &header : nullptr;
+}
+
+/// This reader is done with slot `seq` of `peer`'s board.
+inline void acknowledge(const BoardPeer& peer, int board, uint64_t seq) {
+  peer.myAck[board]->value.store(seq, std::memory_order_release);
+  ring(*peer.doorbell);
+}
+
+}  // namespace tutti::transport

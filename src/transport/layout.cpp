@@ -1,0 +1,43 @@
+#include "transport/layout.hpp"
+
+namespace tutti::transport {
+
+FifoView fifoIn(std::byte* memory, const Geometry& g) {
+  // REQUIRES depth <= 62: the counter and the headers share the first page.
+  FifoView view;
+  view.head = reinterpret_cast<Counter*>(memory);
+  view.headers = reinterpret_cast<SlotHeader*>(memory + kLineBytes);
+  view.ll = reinterpret_cast<LLLine*>(memory + Geometry::kPage);
+  view.slots = memory + Geometry::kPage + g.depth * g.llLines * kLineBytes;
+  view.depth = g.depth;
+  view.llLines = g.llLines;
+  view.slotBytes = g.slotBytes;
+  return view;
+}
+
+FifoView fifoAt(std::byte* segment, const Geometry& g, int sender, int channel) {
+  return fifoIn(segment + g.inboxOffset() + (static_cast<size_t>(sender) * kChannels + channel) * g.fifoStride(), g);
+}
+
+BoardView boardAt(std::byte* segment, const Geometry& g, int board) {
+  std::byte* memory = segment + g.boardsOffset() + board * g.boardStride();
+  BoardView view;
+  view.headers = reinterpret_cast<SlotHeader*>(memory);
+  memory += Geometry::page(sizeof(SlotHeader) * g.boardDepth);
+  view.ll = reinterpret_cast<LLLine*>(memory);
+  view.slots = memory + g.boardDepth * g.llLines * kLineBytes;
+  view.depth = g.boardDepth;
+  view.llLines = g.llLines;
+  view.slotBytes = g.boardBytes;
+  return view;
+}
+
+Counter& ackAt(std::byte* segment, const Geometry& g, int board, int writer) {
+  return reinterpret_cast<Counter*>(segment + g.acksOffset())[static_cast<size_t>(board) * g.nRanks + writer];
+}
+
+Doorbell& doorbellAt(std::byte* segment, const Geometry& g) {
+  return *reinterpret_cast<Doorbell*>(segment + g.doorbellOffset());
+}
+
+}  // namespace tutti::transport

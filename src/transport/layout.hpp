@@ -1,0 +1,130 @@
+// What lies where in a rank's segment: the one description that all processes of a communicator share.
+//
+// A segment belongs to one rank of one communicator. It holds the rank's doorbell, its boards (others read them), the
+// acknowledgements that it gives to other ranks' boards, and its inbox: one FIFO per sender and channel, which the sender writes.
+// Memory is sparse: only pages that carry data exist, so the layout is sized for all ranks and connections cost nothing until used.
+//
+// The layout is versioned; attach() refuses a segment of another version or geometry.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "transport/doorbell.hpp"
+
+namespace tutti::transport {
+
+inline constexpr int kChannels = 3;        ///< FIFOs per direction of a pair: two for collectives, one for send/recv
+inline constexpr int kP2pChannel = 2;
+inline constexpr int kBoards = 2;          ///< boards per rank
+inline constexpr size_t kLineBytes = 64;
+inline constexpr size_t kLLLineData = 56;  ///< payload of a line that carries its own flag
+
+/// How the bytes of a message are to be found.
+enum class Carrier : uint32_t {
+  Slot = 0,    ///< in the slot
+  Direct = 1,  ///< at `address`, same process
+  Shared = 2,  ///< at offset `address` of the sender's shared allocation `allocation`
+  Remote = 3,  ///< at `address` of the sender's process: to be read with process_vm_readv
+};
+
+/// The flag line of a Simple message. `seq` is stored last (release) and makes the rest visible.
+struct alignas(kLineBytes) SlotHeader {
+  std::atomic<uint64_t> seq;
+  uint32_t signature;
+  Carrier carrier;
+  uint64_t bytes;
+  uint64_t address;
+  uint32_t allocation;
+};
+static_assert(sizeof(SlotHeader) == kLineBytes);
+
+/// A line of an LL message: 56 bytes of data and a flag, stored last: sequence number above, signature below.
+struct alignas(kLineBytes) LLLine {
+  std::byte data[kLLLineData];
+  std::atomic<uint64_t> flag;
+};
+static_assert(sizeof(LLLine) == kLineBytes);
+
+struct alignas(kLineBytes) Counter {
+  std::atomic<uint64_t> value;
+};
+
+/// Sizes that all ranks of a communicator agree on.
+struct Geometry {
+  int nRanks = 0;
+  uint32_t depth = 4;             ///< slots of a FIFO
+  size_t slotBytes = 128 * 1024;  ///< a multiple of 4096
+  uint32_t boardDepth = 2;
+  size_t boardBytes = 256 * 1024;  ///< a multiple of 4096; 0: no boards
+  uint32_t llLines = 64;           ///< lines of one LL slot, a multiple of 64 (one page)
+  bool operator==(const Geometry&) const = default;
+
+  size_t llBytes() const { return llLines * kLLLineData; }
+
+  // Byte offsets within the segment.
+  size_t doorbellOffset() const { return kPage; }
+  size_t acksOffset() const { return 2 * kPage; }
+  size_t boardsOffset() const { return acksOffset() + page(sizeof(Counter) * kBoards * nRanks); }
+  size_t boardStride() const {
+    if (boardBytes == 0) return 0;
+    return page(sizeof(SlotHeader) * boardDepth) + boardDepth * (llLines * kLineBytes + boardBytes);
+  }
+  size_t inboxOffset() const { return boardsOffset() + kBoards * boardStride(); }
+  size_t fifoStride() const { return kPage + depth * (llLines * kLineBytes + slotBytes); }
+  size_t totalBytes() const { return inboxOffset() + static_cast<size_t>(nRanks) * kChannels * fifoStride(); }
+
+  static constexpr size_t kPage = 4096;
+  static constexpr size_t page(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+};
+
+/// First page of a segment.
+struct SegmentHeader {
+  static constexpr uint64_t kMagic = 0x5455545449534547;  // "TUTTISEG"
+  static constexpr uint32_t kVersion = 1;
+  uint64_t magic;
+  uint32_t version;
+  int32_t rank;
+  uint64_t commHash;
+  Geometry geometry;
+};
+
+/// A FIFO as one side sees it: pointers into the receiver's segment (or into a network proxy's memory).
+struct FifoView {
+  Counter* head = nullptr;  ///< messages taken, written by the receiver
+  SlotHeader* headers = nullptr;
+  LLLine* ll = nullptr;
+  std::byte* slots = nullptr;
+  uint32_t depth = 0;
+  uint32_t llLines = 0;
+  size_t slotBytes = 0;
+
+  SlotHeader& header(uint64_t n) const { return headers[n % depth]; }
+  LLLine* llSlot(uint64_t n) const { return ll + (n % depth) * llLines; }
+  std::byte* slot(uint64_t n) const { return slots + (n % depth) * slotBytes; }
+};
+
+/// A board as writer or reader sees it.
+struct BoardView {
+  SlotHeader* headers = nullptr;
+  LLLine* ll = nullptr;
+  std::byte* slots = nullptr;
+  uint32_t depth = 0;
+  uint32_t llLines = 0;
+  size_t slotBytes = 0;
+
+  SlotHeader& header(uint64_t n) const { return headers[n % depth]; }
+  LLLine* llSlot(uint64_t n) const { return ll + (n % depth) * llLines; }
+  std::byte* slot(uint64_t n) const { return slots + (n % depth) * slotBytes; }
+};
+
+FifoView fifoAt(std::byte* segment, const Geometry& geometry, int sender, int channel);
+/// A FIFO laid out in `memory` of geometry.fifoStride() zeroed bytes, for network proxies.
+FifoView fifoIn(std::byte* memory, const Geometry& geometry);
+BoardView boardAt(std::byte* segment, const Geometry& geometry, int board);
+/// The acknowledgement that the segment's owner gives to `writer`'s board.
+Counter& ackAt(std::byte* segment, const Geometry& geometry, int board, int writer);
+Doorbell& doorbellAt(std::byte* segment, const Geometry& geometry);
+
+}  // namespace tutti::transport
