@@ -28,9 +28,7 @@ configure() {
 build() {
   local preset=$1
   shift
-  local targets=("$@") jobs
-  jobs=$(nproc)
-  if [ "$(ninja -C "build/$preset" -n "$@" 2>/dev/null | tail -n 1)" = "ninja: no work to do." ]; then return 0; fi
-  say "building ${targets[*]:-everything} in build/$preset ($jobs jobs)"
-  ninja -C "build/$preset" -j "$jobs" "$@" >&2
+  # A line per file: [3/40] ...; without what ninja says when there is nothing to do.
+  NINJA_STATUS="[%f/%t %es] " ninja -C "build/$preset" "$@" 2>&1 |
+    { grep --line-buffered -vE '^ninja: (Entering directory|no work to do)|^\[0/[0-9]+ .*Re-checking globbed' || true; } >&2
 }
