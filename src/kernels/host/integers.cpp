@@ -1,7 +1,120 @@
+// Integer kernels: all operators wrap around, so signed and unsigned share Sum and Prod.
+#include <limits>
+
 #include "kernels/host/kernel_table.hpp"
+#include "kernels/host/simd_targets.hpp"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/host/integers.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "kernels/host/simd_loops-inl.h"
+
+#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+HWY_BEFORE_NAMESPACE();
+namespace tutti::kernels::HWY_NAMESPACE {
+
+template <typename V>
+HWY_INLINE V multiply(V a, V b) {
+  using D = hn::DFromV<V>;
+  if constexpr (sizeof(hn::TFromD<D>) == 1) {
+    // There is no product of bytes: even and odd bytes are multiplied in 16-bit lanes, of which the low byte
+    // counts.
+    const hn::Repartition<uint16_t, D> d16;
+    const auto a16 = hn::BitCast(d16, a);
+    const auto b16 = hn::BitCast(d16, b);
+    const auto high = hn::Set(d16, static_cast<uint16_t>(0xff00));
+    const auto even = hn::Mul(a16, b16);
+    const auto odd = hn::Mul(hn::ShiftRight<8>(a16), hn::And(b16, high));
+    return hn::BitCast(D(), hn::IfVecThenElse(high, odd, even));
+  } else {
+    return a * b;
+  }
+}
+
+template <typename Lane, int op>
+struct IntegerKernel : PlainKernel {
+  using T = Lane;
+  using D = hn::ScalableTag<T>;
+  using Wide = hn::Vec<D>;
+  static constexpr int kUnroll = 4;
+
+  static HWY_INLINE Wide load(const Byte* p, NoSpecial) { return hn::BitCast(D(), loadBytes(p)); }
+  static HWY_INLINE ByteVec narrow(Wide wide, NoSpecial) { return hn::BitCast(ByteTag(), wide); }
+  static HWY_INLINE void combine(Wide& wide, Wide other) {
+    if constexpr (op == kSum) {
+      wide = hn::Add(wide, other);
+    } else if constexpr (op == kProd) {
+      wide = multiply(wide, other);
+    } else if constexpr (op == kMax) {
+      wide = hn::Max(wide, other);
+    } else {
+      wide = hn::Min(wide, other);
+    }
+  }
+};
+
+template <typename T>
+void scale(void* dst, const void* src, size_t count, Factor factor) {
+  const hn::ScalableTag<T> d;
+  const auto by = hn::Set(d, static_cast<T>(factor.bits));
+  mapVectors<T>(dst, src, count, [&](Byte* to, const Byte* from) HWY_ATTR {
+    const auto product = multiply(hn::BitCast(d, loadBytes(from)), by);
+    hn::StoreU(hn::BitCast(ByteTag(), product), ByteTag(), to);
+  });
+}
+
+template <typename T>
+void fillType(KernelTable& table, DataType type) {
+  install<IntegerKernel<std::make_unsigned_t<T>, kSum>>(table, type, kSum);
+  install<IntegerKernel<std::make_unsigned_t<T>, kProd>>(table, type, kProd);
+  install<IntegerKernel<T, kMax>>(table, type, kMax);
+  install<IntegerKernel<T, kMin>>(table, type, kMin);
+  table.scale[static_cast<int>(type)] = scale<std::make_unsigned_t<T>>;
+}
+
+void copyStreaming(void* dst, const void* src, size_t bytes) {
+  if (bytes < 4 * kVecBytes) return copy(dst, src, bytes);
+  auto* to = static_cast<Byte*>(dst);
+  const auto* from = static_cast<const Byte*>(src);
+  if (to == from) return;
+  const ByteTag d;
+  hn::StoreU(loadBytes(from), d, to);
+  hn::StoreU(loadBytes(from + bytes - kVecBytes), d, to + bytes - kVecBytes);
+  size_t i = (0 - reinterpret_cast<uintptr_t>(to)) % kVecBytes;
+  for (; i + 4 * kVecBytes <= bytes; i += 4 * kVecBytes) {
+    const ByteVec v0 = loadBytes(from + i);
+    const ByteVec v1 = loadBytes(from + i + kVecBytes);
+    const ByteVec v2 = loadBytes(from + i + 2 * kVecBytes);
+    const ByteVec v3 = loadBytes(from + i + 3 * kVecBytes);
+    hn::Stream(v0, d, to + i);
+    hn::Stream(v1, d, to + i + kVecBytes);
+    hn::Stream(v2, d, to + i + 2 * kVecBytes);
+    hn::Stream(v3, d, to + i + 3 * kVecBytes);
+  }
+  for (; i + kVecBytes <= bytes; i += kVecBytes) hn::Stream(loadBytes(from + i), d, to + i);
+  hwy::FlushStream();
+}
+
+void fillIntegers(KernelTable& table) {
+  fillType<int8_t>(table, DataType::Int8);
+  fillType<uint8_t>(table, DataType::Uint8);
+  fillType<int32_t>(table, DataType::Int32);
+  fillType<uint32_t>(table, DataType::Uint32);
+  fillType<int64_t>(table, DataType::Int64);
+  fillType<uint64_t>(table, DataType::Uint64);
+  table.copyStreaming = copyStreaming;
+}
+
+}  // namespace tutti::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
+
+#if HWY_ONCE
 namespace tutti::kernels {
-void fillIntegers(SimdLevel, KernelTable&) {}
-void fillFloats(SimdLevel, KernelTable&) {}
-void fillHalves(SimdLevel, KernelTable&) {}
-void fillFloat8s(SimdLevel, KernelTable&) {}
+void fillIntegers(SimdLevel level, KernelTable& table) {
+  TUTTI_SIMD_FILL(fillIntegers, level, table);
+}
 }  // namespace tutti::kernels
+#endif

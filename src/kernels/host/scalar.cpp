@@ -2,6 +2,7 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/host/float_mode.hpp"
 #include "kernels/host/kernel_table.hpp"
 #include "kernels/host/scalar_ops.hpp"
 
@@ -25,6 +26,7 @@ void storeAt(void* base, size_t index, T value) {
 
 template <DataType type, ReduceOp op>
 void pair(void* dst, const void* a, const void* b, size_t count) {
+  const DefaultFloatMode mode;
   using F = Fold<type, op>;
   using S = typename F::Storage;
   for (size_t i = 0; i < count; ++i) {
@@ -34,6 +36,7 @@ void pair(void* dst, const void* a, const void* b, size_t count) {
 
 template <DataType type, ReduceOp op>
 void manyFrom(void* dst, const void* const* srcs, int nSrcs, size_t first, size_t count) {
+  const DefaultFloatMode mode;
   using F = Fold<type, op>;
   using S = typename F::Storage;
   for (size_t i = 0; i < count; ++i) {
@@ -53,6 +56,7 @@ template <DataType type>
 void scale(void* dst, const void* src, size_t count, Factor factor) {
   using E = Element<type>;
   using S = typename E::Storage;
+  const DefaultFloatMode mode;
   typename E::Wide wide;
   if constexpr (E::kFloating) {
     wide = static_cast<typename E::Wide>(factor.real);
@@ -66,6 +70,7 @@ void scale(void* dst, const void* src, size_t count, Factor factor) {
 
 template <DataType type>
 void divide(void* dst, size_t count, int divisor) {
+  const DefaultFloatMode mode;
   using E = Element<type>;
   using S = typename E::Storage;
   for (size_t i = 0; i < count; ++i) {
