@@ -1,5 +1,6 @@
-# cmake --install: headers, libraries, programs, the CMake package (find_package(Tutti) -> Tutti::nccl, Tutti::nccl_static)
-# and nccl.pc. All of it may be moved afterwards: nothing holds the prefix.
+# cmake --install: headers, libraries, the CMake package (find_package(Tutti) -> Tutti::nccl, Tutti::nccl_static)
+# and nccl.pc. Programs: perf/ and tools/. All of it may be
+# moved afterwards: nothing holds the prefix.
 if(NOT TARGET nccl)
   return()
 endif()
@@ -7,7 +8,6 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Tutti)
-file(RELATIVE_PATH library_from_programs /${CMAKE_INSTALL_BINDIR} /${CMAKE_INSTALL_LIBDIR})
 file(RELATIVE_PATH prefix_from_pkgconfig /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 string(REGEX REPLACE "/$" "" prefix_from_pkgconfig ${prefix_from_pkgconfig})
 
@@ -19,20 +19,6 @@ if(TARGET nccl_static_archive)
 endif()
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
-
-# Programs: what the top folders perf and tools make (not what lies below them, such as benchmarks).
-foreach(directory perf tools)
-  if(EXISTS ${CMAKE_SOURCE_DIR}/${directory}/CMakeLists.txt)
-    get_property(targets DIRECTORY ${CMAKE_SOURCE_DIR}/${directory} PROPERTY BUILDSYSTEM_TARGETS)
-    foreach(target ${targets})
-      get_target_property(type ${target} TYPE)
-      if(type STREQUAL "EXECUTABLE")
-        set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN/${library_from_programs}")
-        install(TARGETS ${target} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-      endif()
-    endforeach()
-  endif()
-endforeach()
 
 install(EXPORT TuttiTargets NAMESPACE Tutti:: DESTINATION ${package_folder})
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/TuttiConfig.cmake.in ${CMAKE_BINARY_DIR}/package/TuttiConfig.cmake
