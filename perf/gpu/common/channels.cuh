@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/channels.hpp"
 #include "common/device.cuh"
 
 // Ways for one block to tell another "message i is there", all with the same shape, and the ping-pong that times them.
@@ -109,16 +110,6 @@ struct DataThenFlag {
     return v;
   }
   __device__ uint32_t torn() const { return tornCount; }
-};
-
-// What one side of a ping-pong found.
-struct PingPongResult {
-  uint64_t ns;         // of the timed rounds
-  uint32_t rounds;     // timed rounds that came back before the bound
-  uint32_t torn;
-  uint32_t sm;
-  uint32_t done;       // 1 when written
-  uint64_t firstWaitNs;  // from the kernel's start to the partner's first message
 };
 
 // Plays `rounds` rounds over two channels; round 1 finds the partner and is not timed. REQUIRES: called by exactly the

@@ -32,7 +32,8 @@ void checkDriver(CUresult code, const char* call, const char* file, int line) {
 
 void checkLaunch(const char* kernel) {
   cudaError_t code = cudaGetLastError();
-  if (code == cudaSuccess) return;
+  // A stream query that found work pending leaves NotReady behind; that is no error of this launch.
+  if (code == cudaSuccess || code == cudaErrorNotReady) return;
   throw Failure(std::string(cudaGetErrorName(code)) + " (" + cudaGetErrorString(code) + ") launching " + kernel);
 }
 
