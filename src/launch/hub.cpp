@@ -265,6 +265,7 @@ bool Hub::onCall(Connection& connection, std::string_view body) {
     return true;
   }
   if (group.calledCount == 0) {
+    group.firstCaller = connection.hello.rank;
     group.operation = operation;
     group.root = root;
   }
@@ -274,8 +275,9 @@ bool Hub::onCall(Connection& connection, std::string_view body) {
   ++group.calledCount;
   if (group.operation != operation || group.root != root) {
     fail(group, Code::InvalidUsage,
-         fmt::format("rank {} calls {} with root {} where others call {} with root {}", connection.hello.rank,
-                     operationName(operation), root, operationName(group.operation), group.root));
+         fmt::format("rank {} calls {} (root {}), rank {} calls {} (root {})", connection.hello.rank,
+                     operationName(operation), root, group.firstCaller, operationName(group.operation),
+                     group.root));
     return true;
   }
   for (int rank = 0; rank < size_; ++rank) {

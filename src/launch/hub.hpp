@@ -72,6 +72,7 @@ class Hub {
     int failureCode = 0;
     // The call in progress.
     int calledCount = 0;
+    uint32_t firstCaller = 0;
     uint8_t operation = 0;
     uint32_t root = 0;
     std::vector<std::optional<std::string>> contributions;

@@ -3,9 +3,11 @@
 // the others get.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <mutex>
 
 #include "core/bytes.hpp"
 #include "launch/board.hpp"
@@ -54,7 +56,8 @@ class PmiBoard final : public Board {
   Status request(const std::string& line, std::string_view expected, Deadline deadline) {
     size_t sent = 0;
     while (sent < line.size()) {
-      ssize_t wrote = write(fd_, line.data() + sent, line.size() - sent);
+      ssize_t wrote = send(fd_, line.data() + sent, line.size() - sent, MSG_NOSIGNAL);
+      if (wrote < 0 && errno == ENOTSOCK) wrote = write(fd_, line.data() + sent, line.size() - sent);
       if (wrote < 0 && errno == EINTR) continue;
       if (wrote < 0) return makeSystemError(errno, "writing to PMI_FD={}", fd_);
       sent += static_cast<size_t>(wrote);
@@ -103,6 +106,21 @@ class PmiBoard final : public Board {
   std::string answer_;
 };
 
+/// Uses a session that somebody else owns.
+class SessionUser final : public Board {
+ public:
+  explicit SessionUser(Board& session) : session_(session) {}
+  Status publish(const std::string& key, const std::string& value, Deadline deadline) override {
+    return session_.publish(key, value, deadline);
+  }
+  Result<std::string> lookUp(const std::string& key, Deadline deadline) override {
+    return session_.lookUp(key, deadline);
+  }
+
+ private:
+  Board& session_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<Board>> openPmiBoard(const Environment& environment, const World&) {
@@ -113,9 +131,16 @@ Result<std::unique_ptr<Board>> openPmiBoard(const Environment& environment, cons
                      "PMI_FD{}{} is not an open descriptor (a wrapper script may have closed it)",
                      text ? "=" : "", text ? text : "");
   }
-  auto board = std::make_unique<PmiBoard>(static_cast<int>(*fd));
-  TUTTI_TRY(board->start(Deadline::afterMs(10'000)));
-  return std::unique_ptr<Board>(std::move(board));
+  // The process manager grants a process one session, which later exchanges need, too: it lasts until exit().
+  static std::mutex mutex;
+  static std::unique_ptr<PmiBoard> session;
+  std::lock_guard lock(mutex);
+  if (!session) {
+    auto board = std::make_unique<PmiBoard>(static_cast<int>(*fd));
+    TUTTI_TRY(board->start(Deadline::afterMs(10'000)));
+    session = std::move(board);
+  }
+  return std::unique_ptr<Board>(std::make_unique<SessionUser>(*session));
 }
 
 }  // namespace tutti::launch

@@ -172,8 +172,9 @@ void Supervisor::loopOnce() {
     }
   }
   if (terminal && waiting[2].revents) pumpInput(inputPending_.empty());
-  hub_->work();
+  // The dead before the hub: its failures then say how a rank died.
   if (waiting[0].revents) handleSignals();
+  hub_->work();
   checkTime();
 }
 
@@ -233,19 +234,23 @@ void Supervisor::signalAll(int signal) {
 }
 
 void Supervisor::reap() {
+  std::vector<std::pair<int, int>> ended;  // rank, status
   int status;
   pid_t pid;
   while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-    for (size_t rank = 0; rank < ranks_.size(); ++rank) {
-      if (ranks_[rank].pid == pid) {
-        ranks_[rank].pid = 0;
-        onEnded(static_cast<int>(rank), status);
-        // What it left in its group is ended with the run; the guard must know of it until then.
-        if (kill(-pid, 0) != 0) guard_->setGroup(static_cast<int>(rank), 0);
-        break;
-      }
-    }
+    auto found =
+        std::find_if(ranks_.begin(), ranks_.end(), [&](const Rank& rank) { return rank.pid == pid; });
+    if (found == ranks_.end()) continue;  // an orphan of a rank
+    int rank = static_cast<int>(found - ranks_.begin());
+    found->pid = 0;
+    ended.emplace_back(rank, status);
+    // What it left in its group is ended with the run; the guard must know of it until then.
+    if (kill(-pid, 0) != 0) guard_->setGroup(rank, 0);
   }
+  // Of those that ended within one moment, the killed ones are the cause and the others the consequence.
+  std::stable_partition(ended.begin(), ended.end(),
+                        [](const auto& entry) { return WIFSIGNALED(entry.second); });
+  for (auto [rank, how] : ended) onEnded(rank, how);
 }
 
 void Supervisor::onEnded(int rank, int status) {
