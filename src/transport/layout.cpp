@@ -36,6 +36,10 @@ Counter& ackAt(std::byte* segment, const Geometry& g, int board, int writer) {
   return reinterpret_cast<Counter*>(segment + g.acksOffset())[static_cast<size_t>(board) * g.nRanks + writer];
 }
 
+std::atomic<uint64_t>& signalAt(std::byte* segment, const Geometry& g, int sender, int index) {
+  return reinterpret_cast<std::atomic<uint64_t>*>(segment + g.signalsOffset())[static_cast<size_t>(sender) * kSignals + index];
+}
+
 Doorbell& doorbellAt(std::byte* segment, const Geometry& g) {
   return *reinterpret_cast<Doorbell*>(segment + g.doorbellOffset());
 }

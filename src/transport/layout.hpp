@@ -18,6 +18,7 @@ namespace tutti::transport {
 inline constexpr int kChannels = 3;        ///< FIFOs per direction of a pair: two for collectives, one for send/recv
 inline constexpr int kP2pChannel = 2;
 inline constexpr int kBoards = 2;          ///< boards per rank
+inline constexpr int kSignals = 16;        ///< one-sided signal counters per sender
 inline constexpr size_t kLineBytes = 64;
 inline constexpr size_t kLLLineData = 56;  ///< payload of a line that carries its own flag
 
@@ -66,7 +67,8 @@ struct Geometry {
   // Byte offsets within the segment.
   size_t doorbellOffset() const { return kPage; }
   size_t acksOffset() const { return 2 * kPage; }
-  size_t boardsOffset() const { return acksOffset() + page(sizeof(Counter) * kBoards * nRanks); }
+  size_t signalsOffset() const { return acksOffset() + page(sizeof(Counter) * kBoards * nRanks); }
+  size_t boardsOffset() const { return signalsOffset() + page(sizeof(uint64_t) * kSignals * nRanks); }
   size_t boardStride() const {
     if (boardBytes == 0) return 0;
     return page(sizeof(SlotHeader) * boardDepth) + boardDepth * (llLines * kLineBytes + boardBytes);
@@ -125,6 +127,8 @@ FifoView fifoIn(std::byte* memory, const Geometry& geometry);
 BoardView boardAt(std::byte* segment, const Geometry& geometry, int board);
 /// The acknowledgement that the segment's owner gives to `writer`'s board.
 Counter& ackAt(std::byte* segment, const Geometry& geometry, int board, int writer);
+/// How often `sender` has raised signal `index` of the segment's owner.
+std::atomic<uint64_t>& signalAt(std::byte* segment, const Geometry& geometry, int sender, int index);
 Doorbell& doorbellAt(std::byte* segment, const Geometry& geometry);
 
 }  // namespace tutti::transport

@@ -44,6 +44,8 @@ class Links {
   const Geometry& geometry() const { return geometry_; }
   Doorbell& doorbell() const { return segment_->doorbell(); }
   Segment& segment() const { return *segment_; }
+  /// The same, kept alive: for those who ring the doorbell from other threads.
+  std::shared_ptr<Segment> sharedSegment() const { return segment_; }
 
   /// Makes the end exist. May block for a moment on first use of a peer.
   Status connectSend(int peer, int channel, const control::Wait& wait);

@@ -29,6 +29,7 @@ class Segment {
   FifoView fifo(int sender, int channel) const { return fifoAt(base_, geometry_, sender, channel); }
   BoardView board(int board) const { return boardAt(base_, geometry_, board); }
   Counter& ack(int board, int writer) const { return ackAt(base_, geometry_, board, writer); }
+  std::atomic<uint64_t>& signal(int sender, int index) const { return signalAt(base_, geometry_, sender, index); }
   Doorbell& doorbell() const { return doorbellAt(base_, geometry_); }
 
  private:

@@ -1,0 +1,348 @@
+#include "comm/calls.hpp"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include "core/log.hpp"
+#include "core/param.hpp"
+
+namespace tutti::comm {
+
+using algos::Collective;
+using engine::Job;
+
+namespace {
+
+algos::Request requestOf(const Communicator& comm, const CollectiveCall& call) {
+  algos::Request request;
+  request.collective = call.collective;
+  request.count = call.count;
+  request.type = call.type;
+  request.op = call.op >= kFirstCustomOp ? ReduceOp::PreMulSum : static_cast<ReduceOp>(call.op);
+  request.root = call.root;
+  request.nRanks = comm.nRanks();
+  const auto* send = static_cast<const std::byte*>(call.send);
+  const auto* recv = static_cast<const std::byte*>(call.recv);
+  const size_t own = static_cast<size_t>(comm.rank()) * request.bytes();
+  switch (call.collective) {
+    case Collective::AllGather:
+      request.inPlace = send == recv + own;
+      break;
+    case Collective::Gather:
+      request.inPlace = comm.rank() == call.root && send == recv + own;
+      break;
+    case Collective::ReduceScatter:
+      request.inPlace = recv == send + own;
+      break;
+    case Collective::Scatter:
+      request.inPlace = comm.rank() == call.root && recv == send + own;
+      break;
+    default:
+      request.inPlace = send == recv;
+      break;
+  }
+  return request;
+}
+
+/// A communicator of one: the result is the input, scaled where the operator says so.
+void playAlone(const kernels::Reduction& reduction, const CollectiveCall& call) {
+  if (algos::reduces(call.collective) && kernels::needsPreScale(reduction)) {
+    kernels::preScale(reduction, call.recv, call.send, call.count);
+  } else if (call.recv != call.send) {
+    kernels::copy(call.recv, call.send, call.count * sizeOf(call.type));
+  }
+}
+
+Error inCall(Error error, const Communicator& comm, const PlanEntry& entry) {
+  return std::move(error).context(fmt::format("rank {}: {} (call #{})", comm.rank(), describeCall(entry.record), comm.lastCall()));
+}
+
+/// Fills `job`, or says that there is nothing to play (already done, or empty).
+Result<bool> prepare(Communicator& comm, const CollectiveCall& call, Job& job) {
+  TUTTI_ASSIGN(job.reduction, comm.reductionFor(call.type, call.op));
+  if (comm.nRanks() == 1) {
+    if (call.count > 0) playAlone(job.reduction, call);
+    return false;
+  }
+  PlanKey key;
+  key.request = requestOf(comm, call);
+  if (key.request.inPlace && call.collective == Collective::AllToAll) {
+    return Error(Code::InvalidUsage, "ncclAlltoAll cannot work in place: give it two buffers");
+  }
+  if (call.options != nullptr && !call.options->algorithms.empty()) {
+    key.optionsHash = std::hash<std::string>()(call.options->algorithms) * 2 + call.options->algorithmsForced + 1;
+  }
+  TUTTI_ASSIGN(const PlanEntry* entry, comm.planFor(key, call.options));
+  job.engine = &comm.engine();
+  job.plan = &entry->plan;
+  job.input = call.send;
+  job.output = call.recv;
+  job.signature = entry->signature;
+  job.callNumber = comm.recordCall(entry->record);
+  return call.count > 0;
+}
+
+}  // namespace
+
+Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOptions* options) {
+  if (const PlanEntry* entry = plans_.find(key)) [[likely]] {
+    return entry;
+  }
+  auto entry = std::make_unique<PlanEntry>();
+  entry->key = key;
+  const algos::Request& request = key.request;
+  if (key.sendTo >= 0 || key.recvFrom >= 0) {
+    algos::Plan& plan = entry->plan;
+    plan.request = request;
+    plan.algorithm = algos::Algorithm::Pairwise;
+    plan.rank = rank_;
+    plan.layout = algos::Layout::PerRank;
+    plan.chunkCount = selector_->limits().slotBytes / request.elementBytes();
+    algos::Step step;
+    const algos::BlockRef block{key.sendTo >= 0 ? algos::Buffer::Input : algos::Buffer::Output, {}, 1};
+    if (key.sendTo >= 0) {
+      step.src = block;
+      step.sendTo.add({key.sendTo, 0, 0});
+    } else {
+      step.dst = block;
+      step.recvFrom.add({key.recvFrom, 0, 0});
+    }
+    plan.lanes.push_back({transport::kP2pChannel, 0, 1, {step}});
+    entry->signature = static_cast<uint32_t>(request.bytes() * 0x9e3779b1u + static_cast<uint32_t>(request.bytes() >> 32)) | 1;
+  } else {
+    algos::Filter filter = selector_->filter();
+    if (options != nullptr && !options->algorithms.empty()) {
+      TUTTI_ASSIGN(filter, algos::Filter::parse(options->algorithms, ""));
+    }
+    const bool vector = request.collective == Collective::AllToAllV;
+    // Ranks of a V call know different counts: nothing that depends on them may be chosen.
+    if (vector) filter.protocols.fill(1u << static_cast<int>(algos::Protocol::Simple));
+    Result<algos::Choice> choice = selector_->choose(request, filter);
+    if (!choice.ok() && options != nullptr && !options->algorithmsForced) choice = selector_->choose(request);
+    if (!choice.ok()) return std::move(choice).error();
+    TUTTI_ASSIGN(entry->plan, algos::buildPlan(request, choice->algorithm, choice->protocol, rank_, selector_->limits()));
+    const uint64_t signature = signatureOf(request, !vector);
+    entry->signature = static_cast<uint32_t>(signature >> 32) | 1;
+    entry->record.signature = signature;
+    entry->record.kind = static_cast<uint32_t>(request.collective);
+    entry->record.count = request.count;
+    entry->record.root = request.root;
+    entry->record.dtype = static_cast<uint8_t>(request.type);
+    entry->record.op = static_cast<uint8_t>(request.op);
+    TUTTI_INFO(Tuning, "{}: {}/{}, predicted {:.2f} us", describeCall(entry->record), algos::nameOf(choice->algorithm),
+               algos::nameOf(choice->protocol), choice->predictedUs);
+  }
+  TUTTI_TRY(engine_->bind(entry->plan, wait()));
+  return plans_.insert(std::move(entry));
+}
+
+Result<kernels::Reduction> Communicator::reductionFor(DataType type, int op) const {
+  if (op < kFirstCustomOp) return kernels::Reduction::of(type, static_cast<ReduceOp>(op), nRanks_);
+  const size_t index = static_cast<size_t>(op - kFirstCustomOp);
+  if (index >= customOps_.size() || !customOps_[index]) {
+    return makeError(Code::InvalidArgument, "operator {} was not made for this communicator, or has been destroyed", op);
+  }
+  const CustomOp& custom = *customOps_[index];
+  if (custom.type != type) {
+    return makeError(Code::InvalidArgument, "operator {} was made for {}, not for {}", op, nameOf(custom.type), nameOf(type));
+  }
+  return kernels::Reduction::preMulSum(type, custom.scalar != nullptr ? custom.scalar : &custom.scalarBits);
+}
+
+Status playNow(Communicator& comm, const CollectiveCall& call) {
+  Turn turn(comm);
+  TUTTI_TRY(comm.usable());
+  Job job;
+  TUTTI_ASSIGN(bool something, prepare(comm, call, job));
+  if (!something) return {};
+  Status status = engine::HostEngine::play({&job, 1});
+  if (!status.ok()) [[unlikely]] {
+    PlanKey key;
+    key.request = requestOf(comm, call);
+    auto entry = comm.planFor(key, nullptr);
+    if (entry.ok()) return inCall(std::move(status).error(), comm, **entry);
+  }
+  return status;
+}
+
+namespace {
+
+/// Puts the jobs of a group together: collectives of a communicator one after the other, sends and receives side by side, but
+/// those between the same two ranks in order.
+class JobList {
+ public:
+  Status addCollective(Communicator& comm, const CollectiveCall& call) {
+    Job job;
+    TUTTI_ASSIGN(bool something, prepare(comm, call, job));
+    if (something) append(job, {&comm, 0, 0});
+    return {};
+  }
+
+  Status addVector(Communicator& comm, const KeptVectorCall& kept) {
+    const VectorCall& call = kept.call;
+    const int n = comm.nRanks();
+    auto at = [&](const void* base, size_t element) {
+      return static_cast<const std::byte*>(base) + element * sizeOf(call.type);
+    };
+    if (call.collective == Collective::AllGatherV) {
+      for (int root = 0; root < n; ++root) {
+        void* place = const_cast<std::byte*>(at(call.recv, kept.recvOffsets[root]));
+        CollectiveCall part{Collective::Broadcast, root == comm.rank() ? call.send : place, place, kept.recvCounts[root], call.type, 0, root};
+        TUTTI_TRY(addCollective(comm, part));
+      }
+      return {};
+    }
+    if (call.collective == Collective::ReduceScatterV) {
+      size_t offset = 0;
+      for (int root = 0; root < n; ++root) {
+        CollectiveCall part{Collective::Reduce, at(call.send, offset), call.recv, kept.recvCounts[root], call.type, call.op, root};
+        TUTTI_TRY(addCollective(comm, part));
+        offset += kept.recvCounts[root];
+      }
+      return {};
+    }
+    if (n == 1) {
+      kernels::copy(const_cast<std::byte*>(at(call.recv, kept.recvOffsets[0])), at(call.send, kept.sendOffsets[0]),
+                    std::min(kept.sendCounts[0], kept.recvCounts[0]) * sizeOf(call.type));
+      return {};
+    }
+    PlanKey key;
+    key.request = {Collective::AllToAllV, 0, call.type, ReduceOp::Sum, 0, n, false};
+    TUTTI_ASSIGN(const PlanEntry* entry, comm.planFor(key, nullptr));
+    Job job;
+    job.engine = &comm.engine();
+    job.plan = &entry->plan;
+    job.input = call.send;
+    job.output = call.recv;
+    job.vectors = {kept.sendCounts.data(), kept.sendOffsets.data(), kept.recvCounts.data(), kept.recvOffsets.data()};
+    job.signature = entry->signature;
+    job.callNumber = comm.recordCall(entry->record);
+    append(job, {&comm, 0, 0});
+    return {};
+  }
+
+  Status addP2p(Communicator& comm, const P2pCall& call) {
+    if (call.peer == comm.rank()) return addSelf(comm, call);
+    if (call.count == 0) return {};
+    PlanKey key;
+    key.request.collective = Collective::AllToAll;
+    key.request.count = call.count;
+    key.request.type = call.type;
+    key.request.nRanks = comm.nRanks();
+    (call.isSend ? key.sendTo : key.recvFrom) = call.peer;
+    TUTTI_ASSIGN(const PlanEntry* entry, comm.planFor(key, nullptr));
+    Job job;
+    job.engine = &comm.engine();
+    job.plan = &entry->plan;
+    job.input = call.send;
+    job.output = call.recv;
+    job.signature = entry->signature;
+    append(job, {&comm, call.isSend ? 1 : 2, call.peer});
+    return {};
+  }
+
+  /// A rank's sends to itself are copies; each needs its receive in the same group.
+  Status finish() {
+    for (auto& [comm, pair] : self_) {
+      if (pair.sends.size() != pair.receives.size()) {
+        return makeError(Code::InvalidUsage, "rank {} has {} sends to itself and {} receives from itself in one group", comm->rank(),
+                         pair.sends.size(), pair.receives.size());
+      }
+      for (size_t i = 0; i < pair.sends.size(); ++i) {
+        const P2pCall& send = pair.sends[i];
+        const P2pCall& receive = pair.receives[i];
+        if (send.count * sizeOf(send.type) != receive.count * sizeOf(receive.type)) {
+          return makeError(Code::InvalidUsage, "rank {} sends {} bytes to itself but receives {}", comm->rank(),
+                           send.count * sizeOf(send.type), receive.count * sizeOf(receive.type));
+        }
+        kernels::copy(receive.recv, send.send, send.count * sizeOf(send.type));
+      }
+    }
+    return {};
+  }
+
+  std::span<const Job> jobs() const { return jobs_; }
+
+ private:
+  struct Queue {
+    const Communicator* comm;
+    int kind;  ///< 0 collectives, 1 sends, 2 receives
+    int peer;
+    auto operator<=>(const Queue&) const = default;
+  };
+  struct SelfPair {
+    std::vector<P2pCall> sends, receives;
+  };
+
+  Status addSelf(Communicator& comm, const P2pCall& call) {
+    (call.isSend ? self_[&comm].sends : self_[&comm].receives).push_back(call);
+    return {};
+  }
+
+  void append(Job job, const Queue& queue) {
+    auto [it, first] = last_.try_emplace(queue, -1);
+    job.after = it->second;
+    it->second = static_cast<int>(jobs_.size());
+    jobs_.push_back(job);
+  }
+
+  std::vector<Job> jobs_;
+  std::map<Queue, int> last_;
+  std::map<const Communicator*, SelfPair> self_;
+};
+
+}  // namespace
+
+Status playTogether(std::vector<Task>& tasks) {
+  std::vector<Communicator*> comms;
+  for (Task& task : tasks) comms.push_back(task.comm.get());
+  std::sort(comms.begin(), comms.end());
+  comms.erase(std::unique(comms.begin(), comms.end()), comms.end());
+  std::vector<std::unique_ptr<Turn>> turns;  // in address order: two groups over the same communicators cannot lock each other out
+  for (Communicator* comm : comms) turns.push_back(std::make_unique<Turn>(*comm));
+  for (Communicator* comm : comms) TUTTI_TRY(comm->usable());
+
+  auto runOneSided = [&](bool waits) -> Status {
+    for (Task& task : tasks) {
+      if (auto* oneSided = std::get_if<OneSided>(&task.what); oneSided != nullptr && oneSided->waits == waits) {
+        TUTTI_TRY(oneSided->work());
+      }
+    }
+    return {};
+  };
+  TUTTI_TRY(runOneSided(false));
+  JobList list;
+  for (Task& task : tasks) {
+    Status status;
+    if (auto* call = std::get_if<CollectiveCall>(&task.what)) {
+      call->options = task.options.get();
+      status = list.addCollective(*task.comm, *call);
+    } else if (auto* p2p = std::get_if<P2pCall>(&task.what)) {
+      status = list.addP2p(*task.comm, *p2p);
+    } else if (auto* vector = std::get_if<std::shared_ptr<KeptVectorCall>>(&task.what)) {
+      status = list.addVector(*task.comm, **vector);
+    }
+    TUTTI_TRY(std::move(status));
+  }
+  TUTTI_TRY(list.finish());
+  TUTTI_TRY(engine::HostEngine::play(list.jobs()));
+  return runOneSided(true);
+}
+
+Result<double> predict(const std::vector<Task>& tasks) {
+  double total = 0;
+  for (const Task& task : tasks) {
+    TUTTI_TRY(task.comm->usable());
+    if (const auto* call = std::get_if<CollectiveCall>(&task.what); call != nullptr && task.comm->nRanks() > 1) {
+      TUTTI_ASSIGN(algos::Choice choice, task.comm->selector().choose(requestOf(*task.comm, *call)));
+      total += choice.predictedUs;
+    } else if (const auto* p2p = std::get_if<P2pCall>(&task.what)) {
+      const algos::Machine& machine = task.comm->selector().machine();
+      total += machine.handoverUs + 2e-3 * static_cast<double>(p2p->count * sizeOf(p2p->type)) / machine.copyGBps;
+    }
+  }
+  return total;
+}
+
+}  // namespace tutti::comm

@@ -1,0 +1,253 @@
+#include "comm/communicator.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/host.hpp"
+#include "core/log.hpp"
+#include "core/param.hpp"
+
+namespace tutti::comm {
+namespace {
+
+constexpr int kMostBoardRanks = 64;
+
+/// What every rank tells the others when a communicator is made. Rank 0's settings hold for all.
+struct SelfInfo {
+  uint32_t version = 1;
+  int32_t allowedCpus = 1;
+  uint32_t depth = 0;
+  uint32_t forceNetwork = 0;
+  uint64_t slotBytes = 0;
+  uint64_t boardBytes = 0;
+  uint64_t llMaxBytes = 0;
+  char algorithms[256] = {};
+  char protocols[128] = {};
+};
+
+/// Rings a rank's doorbell from the control plane's thread, as long as there is a segment to ring.
+class FaultBell {
+ public:
+  void attach(std::shared_ptr<transport::Segment> segment) {
+    std::lock_guard lock(mutex_);
+    segment_ = std::move(segment);
+  }
+  void ring() {
+    std::lock_guard lock(mutex_);
+    if (segment_) transport::ring(segment_->doorbell());
+  }
+
+ private:
+  std::mutex mutex_;
+  std::shared_ptr<transport::Segment> segment_;
+};
+
+Status copyText(char* to, size_t size, const std::string& from, const char* name) {
+  if (from.size() >= size) return makeError(Code::InvalidArgument, "{} is longer than {} characters", name, size - 1);
+  std::memcpy(to, from.c_str(), from.size() + 1);
+  return {};
+}
+
+Result<SelfInfo> localInfo() {
+  TUTTI_TRY(params::checkAll());
+  SelfInfo info;
+  info.allowedCpus = allowedCpuCount();
+  info.depth = static_cast<uint32_t>(std::min<int64_t>(params::getInt("TUTTI_FIFO_DEPTH"), 62));
+  auto paged = [](int64_t bytes) { return static_cast<uint64_t>(std::max<int64_t>(4096, bytes / 4096 * 4096)); };
+  info.slotBytes = paged(params::getInt("TUTTI_SLOT_BYTES"));
+  if (params::isSet("NCCL_BUFFSIZE")) {
+    info.slotBytes = std::min(info.slotBytes, paged(params::getInt("NCCL_BUFFSIZE") / info.depth));
+  }
+  info.boardBytes = 2 * info.slotBytes;
+  const std::string transport = params::getString("TUTTI_TRANSPORT");
+  info.forceNetwork = transport == "tcp" || params::getBool("NCCL_SHM_DISABLE");
+  TUTTI_TRY(copyText(info.algorithms, sizeof(info.algorithms), params::getString("NCCL_ALGO"), "NCCL_ALGO"));
+  TUTTI_TRY(copyText(info.protocols, sizeof(info.protocols), params::getString("NCCL_PROTO"), "NCCL_PROTO"));
+  return info;
+}
+
+Result<SelfInfo> infoOf(const control::ControlPlane& control, int rank) {
+  std::span<const uint8_t> bytes = control.infoOf(rank);
+  SelfInfo info;
+  if (bytes.size() != sizeof(info)) {
+    return makeError(Code::InvalidUsage, "rank {} runs another version of this library", rank);
+  }
+  std::memcpy(&info, bytes.data(), sizeof(info));
+  return info;
+}
+
+/// Ranks on the host that is fullest, per CPU that they may use, rounded up.
+Result<int> ranksPerCore(const control::ControlPlane& control) {
+  std::unordered_map<uint64_t, std::pair<int, int>> hosts;  // ranks, cpus
+  for (int r = 0; r < control.nRanks(); ++r) {
+    TUTTI_ASSIGN(SelfInfo info, infoOf(control, r));
+    auto& host = hosts[control.peer(r).hostHash];
+    ++host.first;
+    host.second = std::max(host.second, info.allowedCpus);
+  }
+  int most = 1;
+  for (auto& [hash, host] : hosts) most = std::max(most, (host.first + host.second - 1) / host.second);
+  return most;
+}
+
+}  // namespace
+
+Communicator::Communicator(int nRanks, int rank, const CommOptions& options) : nRanks_(nRanks), rank_(rank), options_(options) {}
+
+Communicator::~Communicator() {
+  ownStream_.reset();
+  if (control_) control_->leave();
+  engine_.reset();
+  links_.reset();
+}
+
+control::Wait Communicator::initWait() const {
+  int64_t ms = params::getInt("TUTTI_INIT_TIMEOUT_MS");
+  return {ms > 0 ? Deadline::afterMs(ms) : Deadline::never(), &aborted_};
+}
+
+Status Communicator::start(const Connect& connect) {
+  Status status = startChecked(connect);
+  if (!status.ok()) {
+    noteAsyncError(status.error());
+    phase_.store(Phase::Failed, std::memory_order_release);
+    TUTTI_WARN("communicator of rank {} of {}: {}", rank_, nRanks_, status.error().message());
+    return status;
+  }
+  phase_.store(Phase::Ready, std::memory_order_release);
+  TUTTI_INFO(Init, "rank {} of {} ready: {}", rank_, nRanks_, describe(*this));
+  return {};
+}
+
+Status Communicator::startChecked(const Connect& connect) {
+  TUTTI_ASSIGN(SelfInfo own, localInfo());
+  control::Bytes bytes(sizeof(own));
+  std::memcpy(bytes.data(), &own, sizeof(own));
+  auto bell = std::make_shared<FaultBell>();
+  // Wakes a sleeper; the fault word itself is what it will find.
+  TUTTI_ASSIGN(control_, connect(std::move(bytes), initWait(), [bell](const control::Fault&) { bell->ring(); }));
+  rank_ = control_->rank();
+  nRanks_ = control_->nRanks();
+  TUTTI_ASSIGN(SelfInfo agreed, infoOf(*control_, 0));
+
+  transport::LinkOptions linkOptions;
+  linkOptions.geometry.depth = agreed.depth;
+  linkOptions.geometry.slotBytes = nRanks_ > 32 ? std::min<uint64_t>(agreed.slotBytes, 65536) : agreed.slotBytes;
+  linkOptions.geometry.boardBytes = nRanks_ > kMostBoardRanks ? 0 : agreed.boardBytes;
+  linkOptions.forceNetwork = agreed.forceNetwork != 0;
+  TUTTI_ASSIGN(links_, transport::Links::create(*control_, linkOptions));
+  bell->attach(links_->sharedSegment());
+
+  TUTTI_ASSIGN(algos::Selector selector, makeSelector());
+  engine::EngineOptions engineOptions;
+  engineOptions.timeoutMs = params::getInt("TUTTI_TIMEOUT_MS");
+  engineOptions.checkCalls = params::getBool("TUTTI_CHECK");
+  const std::string transport = params::getString("TUTTI_TRANSPORT");
+  if (params::getBool("NCCL_P2P_DISABLE") || transport == "shm") engineOptions.directMinBytes = SIZE_MAX;
+  int64_t remote = params::getInt("TUTTI_CMA_THRESHOLD");
+  if (transport == "cma") remote = std::max<int64_t>(remote, 0);
+  if (remote >= 0) engineOptions.remoteMinBytes = static_cast<size_t>(remote);
+  const int64_t spinUs = params::getInt("TUTTI_SPIN_US");
+  const bool crowded = selector.machine().ranksPerCore > 1;
+  engineOptions.idle.spinNs = spinUs >= 0 ? spinUs * 1000 : (crowded ? 0 : 20'000);
+  engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);
+  selector_.emplace(std::move(selector));
+  // Everyone's segment can be fetched from here on.
+  return control_->barrier(initWait());
+}
+
+Result<algos::Selector> Communicator::makeSelector() const {
+  TUTTI_ASSIGN(SelfInfo agreed, infoOf(*control_, 0));
+  TUTTI_ASSIGN(algos::Filter filter, algos::Filter::parse(agreed.algorithms, agreed.protocols));
+  algos::Machine machine;
+  TUTTI_ASSIGN(machine.ranksPerCore, ranksPerCore(*control_));
+  machine.network = !links_->allLocal();
+  const transport::Geometry& geometry = links_->geometry();
+  algos::Limits limits;
+  limits.slotBytes = geometry.slotBytes;
+  limits.boardBytes = geometry.boardBytes;
+  limits.llBytes = geometry.llBytes();
+  limits.boards = links_->allLocal() && geometry.boardBytes > 0;
+  limits.depth = static_cast<int>(geometry.depth);
+  return algos::Selector(machine, limits, filter);
+}
+
+Status Communicator::usable() const {
+  switch (phase_.load(std::memory_order_acquire)) {
+    case Phase::Ready:
+      break;
+    case Phase::Starting:
+      return makeError(Code::InvalidUsage, "the communicator is still being made; wait until ncclCommGetAsyncError says ncclSuccess");
+    case Phase::Failed: {
+      std::lock_guard lock(errorMutex_);
+      return makeError(asyncError_->code(), "the communicator could not be made: {}", asyncError_->message());
+    }
+    case Phase::Finalized:
+      return Error(Code::InvalidUsage, "the communicator has been finalized");
+  }
+  if (control_->faultWord().load(std::memory_order_relaxed) != 0) [[unlikely]] {
+    return control::errorOf(control_->fault());
+  }
+  if (suspended_.load(std::memory_order_relaxed)) [[unlikely]] {
+    return Error(Code::InvalidUsage, "the communicator is suspended; call ncclCommResume first");
+  }
+  return {};
+}
+
+Status Communicator::asyncStatus() const {
+  Phase phase = phase_.load(std::memory_order_acquire);
+  {
+    std::lock_guard lock(errorMutex_);
+    if (asyncError_) return *asyncError_;
+  }
+  if (phase == Phase::Starting) return Error(Code::InProgress, "the communicator is being made");
+  if (control_ && control_->faultWord().load(std::memory_order_acquire) != 0) return control::errorOf(control_->fault());
+  if (pending_.load(std::memory_order_acquire) > 0) return Error(Code::InProgress, "calls are being worked on");
+  return {};
+}
+
+void Communicator::noteAsyncError(const Error& error) {
+  std::lock_guard lock(errorMutex_);
+  if (!asyncError_) asyncError_ = error;
+}
+
+HostStream& Communicator::ownStream() {
+  std::lock_guard lock(streamMutex_);
+  if (!ownStream_) ownStream_ = std::make_unique<HostStream>();
+  return *ownStream_;
+}
+
+Status Communicator::finalize() {
+  Phase ready = Phase::Ready;
+  if (!phase_.compare_exchange_strong(ready, Phase::Finalized, std::memory_order_acq_rel)) {
+    if (ready == Phase::Finalized) return Error(Code::InvalidArgument, "the communicator has been finalized already");
+    return {};  // a communicator that never started has nothing to end
+  }
+  control_->leave();
+  return {};
+}
+
+void Communicator::abort(control::FaultKind kind) {
+  aborted_.store(true, std::memory_order_release);
+  if (phase_.load(std::memory_order_acquire) == Phase::Ready) {
+    control_->raise({kind, rank_, fmt::format("rank {} ({}) {} the communicator", rank_, control_->peer(rank_).text(),
+                                              kind == control::FaultKind::Revoked ? "revoked" : "aborted")});
+  }
+}
+
+Turn::Turn(Communicator& comm) : comm_(comm) {
+  // The holder is inside a call, which ends at a fault or deadline of its own: so does this wait.
+  while (comm_.inUse_.exchange(1, std::memory_order_acquire) != 0) sched_yield();
+}
+
+std::string describeCall(const control::CallRecord& record) {
+  auto collective = static_cast<algos::Collective>(record.kind);
+  std::string text = fmt::format("{}(count {}, {}", algos::nameOf(collective), record.count, nameOf(static_cast<DataType>(record.dtype)));
+  if (algos::reduces(collective)) text += fmt::format(", {}", nameOf(static_cast<ReduceOp>(record.op)));
+  if (algos::hasRoot(collective)) text += fmt::format(", root {}", record.root);
+  return text + ")";
+}
+
+}  // namespace tutti::comm

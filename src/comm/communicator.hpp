@@ -1,0 +1,163 @@
+// Communicator: one rank's membership in a group of ranks that call collectives together.
+//
+// Life: constructed (Starting) -> start() runs (Ready or Failed) -> finalize() -> close(). Calls become jobs (calls.hpp), jobs
+// are played by the engine. What the ranks must agree on (slot sizes, allowed algorithms) is rank 0's word, carried by the
+// control plane when the communicator is made.
+//
+// Thread safety: moving data, splitting and ending: one thread at a time, which a Turn enforces; abort(), asyncStatus() and
+// questions: any thread.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "algos/selector.hpp"
+#include "comm/comm.hpp"
+#include "comm/host_stream.hpp"
+#include "comm/plan_cache.hpp"
+#include "control/control_plane.hpp"
+#include "engine/host/host_engine.hpp"
+#include "transport/links.hpp"
+
+namespace tutti::comm {
+
+/// A PreMulSum operator. The scalar is read when the operator is made, or (device residence) at each call.
+struct CustomOp {
+  DataType type;
+  uint64_t scalarBits = 0;
+  const void* scalar = nullptr;  ///< set: read at each call
+};
+
+/// Memory that all ranks registered together: where each rank's lies, so that peers can put into it.
+struct Window {
+  void* memory = nullptr;
+  size_t bytes = 0;
+  struct Part {
+    uint64_t address = 0;     ///< in the owner's process
+    uint64_t bytes = 0;
+    uint32_t allocation = 0;  ///< of the owner's shared memory; 0: private memory
+    uint32_t index = 0;       ///< the owner's id for messages
+    uint64_t offset = 0;
+  };
+  std::vector<Part> parts;  ///< by rank
+};
+
+class Communicator : public std::enable_shared_from_this<Communicator> {
+ public:
+  Communicator(int nRanks, int rank, const CommOptions& options);
+  ~Communicator();
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  /// How the control plane comes to be: join() or derive().
+  using Connect = std::function<Result<std::unique_ptr<control::ControlPlane>>(control::Bytes selfInfo, control::Wait wait,
+                                                                               control::OnFault onFault)>;
+  /// Collective. Ends in Ready or Failed, and returns which.
+  Status start(const Connect& connect);
+
+  int rank() const { return rank_; }
+  int nRanks() const { return nRanks_; }
+  const CommOptions& options() const { return options_; }
+  bool blocking() const { return options_.blocking; }
+
+  /// Whether calls can be made: started, no fault, not suspended, not finalized.
+  Status usable() const;
+  Status asyncStatus() const;
+  void noteAsyncError(const Error& error);
+
+  /// The stream that a nonblocking communicator works on; made at first use.
+  HostStream& ownStream();
+  void taskQueued() { pending_.fetch_add(1, std::memory_order_relaxed); }
+  void taskDone() { pending_.fetch_sub(1, std::memory_order_release); }
+
+  Status finalize();
+  void abort(control::FaultKind kind);
+  bool suspended() const { return suspended_.load(std::memory_order_relaxed); }
+  void suspend(bool suspended) { suspended_.store(suspended, std::memory_order_relaxed); }
+
+  /// A cached plan for the call, made and bound at first use.
+  Result<const PlanEntry*> planFor(const PlanKey& key, const CallOptions* options);
+  Result<kernels::Reduction> reductionFor(DataType type, int op) const;
+  /// Numbers this call and lets the control plane know of it.
+  uint64_t recordCall(control::CallRecord record) {
+    record.seq = ++callNumber_;
+    control_->recordCall(record);
+    return record.seq;
+  }
+  uint64_t lastCall() const { return callNumber_; }
+
+  control::ControlPlane& control() { return *control_; }
+  const control::ControlPlane* controlIfStarted() const { return control_.get(); }
+  engine::HostEngine& engine() { return *engine_; }
+  transport::Links& links() { return *links_; }
+  const transport::Links* linksIfStarted() const { return links_.get(); }
+  const algos::Selector& selector() const { return *selector_; }
+  control::Wait wait() const { return {Deadline::never(), &aborted_}; }
+  control::Wait initWait() const;
+
+  /// Tags for derived communicators: every rank takes part in each split, only survivors in a shrink.
+  uint64_t nextSplitTag() { return 2 * ++splits_; }
+  uint64_t nextShrinkTag() { return 2 * ++shrinks_ + 1; }
+
+  std::vector<std::optional<CustomOp>>& customOps() { return customOps_; }
+  std::unordered_map<uint64_t, Window>& windows() { return windows_; }
+  std::unordered_map<uint64_t, std::pair<void*, size_t>>& buffers() { return buffers_; }
+  std::vector<uint64_t>& signalsTaken() { return signalsTaken_; }
+
+ private:
+  friend class Turn;
+  enum class Phase : int { Starting, Ready, Failed, Finalized };
+
+  Status startChecked(const Connect& connect);
+  Result<algos::Selector> makeSelector() const;
+
+  int nRanks_;  ///< known from the start, or (a split in a group) once started
+  int rank_;
+  CommOptions options_;
+  std::atomic<Phase> phase_{Phase::Starting};
+  std::atomic<bool> aborted_{false};
+  std::atomic<bool> suspended_{false};
+  std::atomic<uint32_t> inUse_{0};
+  std::atomic<int> pending_{0};
+  mutable std::mutex errorMutex_;
+  std::optional<Error> asyncError_;
+
+  std::unique_ptr<control::ControlPlane> control_;
+  std::unique_ptr<transport::Links> links_;
+  std::unique_ptr<engine::HostEngine> engine_;
+  std::optional<algos::Selector> selector_;
+  PlanCache plans_;
+  uint64_t callNumber_ = 0;
+  uint64_t splits_ = 0;
+  uint64_t shrinks_ = 0;
+  std::vector<std::optional<CustomOp>> customOps_;
+  std::unordered_map<uint64_t, Window> windows_;
+  std::unordered_map<uint64_t, std::pair<void*, size_t>> buffers_;
+  std::vector<uint64_t> signalsTaken_;
+  std::mutex streamMutex_;
+  std::unique_ptr<HostStream> ownStream_;
+};
+
+/// The right to move data on a communicator, held by one thread at a time. Uncontended it is one atomic exchange; a second thread
+/// (two streams of one communicator) waits for its turn, minding faults.
+class Turn {
+ public:
+  explicit Turn(Communicator& comm);
+  ~Turn() { comm_.inUse_.store(0, std::memory_order_release); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  Communicator& comm_;
+};
+
+/// "AllReduce(count 100, float, sum)": what the control plane shows of a recorded call.
+std::string describeCall(const control::CallRecord& record);
+
+}  // namespace tutti::comm

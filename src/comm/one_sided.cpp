@@ -1,0 +1,194 @@
+// Registered memory and one-sided calls: windows, put with signal, signal, wait for signals.
+//
+// A put writes straight into the peer's window (shared memory, the same process, or process_vm_writev for private memory of a
+// process on this host), then raises a counter in the peer's segment (release), which wait (acquire) looks at. There is no
+// one-sided path over the network yet: such a call says so.
+#include <sys/uio.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+
+#include "comm/group.hpp"
+#include "engine/host/idle.hpp"
+#include "transport/memory.hpp"
+
+namespace tutti::comm {
+namespace {
+
+uint64_t nextId() {
+  static std::atomic<uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;  // relaxed: only uniqueness matters
+}
+
+Status checkSignal(int signal, int context) {
+  if (signal < 0 || signal >= transport::kSignals) {
+    return makeError(Code::InvalidArgument, "signal index {} is not one of 0..{}", signal, transport::kSignals - 1);
+  }
+  if (context != 0) return makeError(Code::InvalidArgument, "context {} is not 0, the only one there is on host memory", context);
+  return {};
+}
+
+Status raiseSignal(Communicator& comm, int peer, int signal) {
+  transport::Links& links = comm.links();
+  if (links.route(peer) == transport::Route::Tcp) {
+    return makeError(Code::InvalidUsage, "one-sided calls do not reach rank {}: it is on another host", peer);
+  }
+  TUTTI_ASSIGN(transport::Segment * segment, links.segmentOf(peer, comm.wait()));
+  segment->signal(comm.rank(), signal).fetch_add(1, std::memory_order_release);
+  transport::ring(segment->doorbell());
+  return {};
+}
+
+Status put(Communicator& comm, const void* data, size_t bytes, int peer, const Window& window, size_t offset) {
+  const Window::Part& part = window.parts[peer];
+  if (offset > part.bytes || bytes > part.bytes - offset) {
+    return makeError(Code::InvalidArgument, "{} bytes at offset {} do not fit rank {}'s window of {} bytes", bytes, offset, peer, part.bytes);
+  }
+  transport::Links& links = comm.links();
+  switch (links.route(peer)) {
+    case transport::Route::Self:
+    case transport::Route::Thread:
+      kernels::copy(reinterpret_cast<void*>(part.address + offset), data, bytes);
+      return {};
+    case transport::Route::Shm:
+      break;
+    case transport::Route::Tcp:
+      return makeError(Code::InvalidUsage, "ncclPutSignal does not reach rank {}: it is on another host", peer);
+  }
+  if (part.allocation != 0) {
+    TUTTI_ASSIGN(std::byte * memory, links.mapped(peer, part.allocation, part.offset + offset, comm.wait()));
+    kernels::copy(memory, data, bytes);
+    return {};
+  }
+  size_t done = 0;
+  while (done < bytes) {
+    iovec local{const_cast<std::byte*>(static_cast<const std::byte*>(data)) + done, bytes - done};
+    iovec remote{reinterpret_cast<void*>(part.address + offset + done), bytes - done};
+    ssize_t written = process_vm_writev(links.pidOf(peer), &local, 1, &remote, 1, 0);
+    if (written <= 0) {
+      return makeSystemError(errno, "writing into rank {}'s window, which is private memory (windows on ncclMemAlloc memory need no such right)", peer);
+    }
+    done += static_cast<size_t>(written);
+  }
+  return {};
+}
+
+/// Waits until `wait.count` more signals than were taken before have come.
+Status awaitSignal(Communicator& comm, const WaitSignal& wait) {
+  TUTTI_TRY(checkSignal(wait.signal, wait.context));
+  auto& taken = comm.signalsTaken();
+  taken.resize(static_cast<size_t>(comm.nRanks()) * transport::kSignals);
+  uint64_t& before = taken[static_cast<size_t>(wait.peer) * transport::kSignals + wait.signal];
+  const uint64_t wanted = before + static_cast<uint64_t>(wait.count);
+  std::atomic<uint64_t>& counter = comm.links().segment().signal(wait.peer, wait.signal);
+  transport::Doorbell& bell = comm.links().doorbell();
+  const engine::EngineOptions& options = comm.engine().options();
+  engine::Idle idle(options.idle);
+  while (counter.load(std::memory_order_acquire) < wanted) {
+    if (comm.control().faultWord().load(std::memory_order_relaxed) != 0) return control::errorOf(comm.control().fault());
+    if (options.timeoutMs > 0 && idle.waitedNs() > options.timeoutMs * 1'000'000) {
+      return makeError(Code::Timeout, "rank {} waited {} ms for {} signals {} of rank {}; {} came", comm.rank(), options.timeoutMs, wait.count,
+                       wait.signal, wait.peer, counter.load(std::memory_order_relaxed) - before);
+    }
+    if (!idle.pause()) continue;
+    uint32_t ticket = transport::prepareSleep(bell);
+    if (counter.load(std::memory_order_acquire) >= wanted) {
+      transport::cancelSleep(bell);
+      break;
+    }
+    transport::sleep(bell, ticket, options.idle.sleepNs);
+  }
+  before = wanted;
+  return {};
+}
+
+Status submitOneSided(Communicator& comm, bool waits, std::function<Status()> work, HostStream* stream) {
+  Task task;
+  task.comm = comm.shared_from_this();
+  task.what = OneSided{waits, std::move(work)};
+  task.stream = stream;
+  return submit(std::move(task));
+}
+
+}  // namespace
+
+// Registering plain memory gains nothing on this transport: an honest no-op that remembers what was registered.
+Result<uint64_t> registerBuffer(Communicator& comm, void* memory, size_t bytes) {
+  TUTTI_TRY(comm.usable());
+  const uint64_t id = nextId();
+  comm.buffers()[id] = {memory, bytes};
+  return id;
+}
+
+Status deregisterBuffer(Communicator& comm, uint64_t id) {
+  if (comm.buffers().erase(id) == 0) return Error(Code::InvalidArgument, "this buffer is not registered with this communicator");
+  return {};
+}
+
+Result<uint64_t> registerWindow(Communicator& comm, void* memory, size_t bytes, int) {
+  TUTTI_TRY(comm.usable());
+  Turn turn(comm);
+  Window window{memory, bytes, {}};
+  Window::Part own;
+  own.address = reinterpret_cast<uint64_t>(memory);
+  own.bytes = bytes;
+  if (auto spot = comm.links().share(memory, bytes)) {
+    own.allocation = spot->allocation;
+    own.offset = spot->offset;
+  }
+  control::Bytes mine(sizeof(own));
+  std::memcpy(mine.data(), &own, sizeof(own));
+  TUTTI_ASSIGN(std::vector<control::Bytes> all, comm.control().allGather(mine, comm.initWait()));
+  window.parts.resize(comm.nRanks());
+  for (int r = 0; r < comm.nRanks(); ++r) {
+    if (all[r].size() != sizeof(own)) return makeError(Code::InternalError, "rank {} sent a malformed window", r);
+    std::memcpy(&window.parts[r], all[r].data(), sizeof(own));
+  }
+  const uint64_t id = nextId();
+  comm.windows()[id] = std::move(window);
+  return id;
+}
+
+Status deregisterWindow(Communicator& comm, uint64_t id) {
+  if (comm.windows().erase(id) == 0) return Error(Code::InvalidArgument, "this window does not belong to this communicator");
+  return {};
+}
+
+Result<void*> windowMemory(Communicator& comm, uint64_t id) {
+  auto it = comm.windows().find(id);
+  if (it == comm.windows().end()) return Error(Code::InvalidArgument, "this window does not belong to this communicator");
+  return it->second.memory;
+}
+
+Status putSignal(Communicator& comm, const void* data, size_t count, DataType type, int peer, uint64_t window, size_t offset, int signal,
+                 int context, HostStream* stream) {
+  TUTTI_TRY(checkSignal(signal, context));
+  return submitOneSided(
+      comm, false,
+      [&comm, data, bytes = count * tutti::sizeOf(type), peer, window, offset, signal]() -> Status {
+        auto it = comm.windows().find(window);
+        if (it == comm.windows().end()) return Error(Code::InvalidArgument, "this window does not belong to this communicator");
+        TUTTI_TRY(put(comm, data, bytes, peer, it->second, offset));
+        return raiseSignal(comm, peer, signal);
+      },
+      stream);
+}
+
+Status signal(Communicator& comm, int peer, int signal, int context, HostStream* stream) {
+  TUTTI_TRY(checkSignal(signal, context));
+  return submitOneSided(comm, false, [&comm, peer, signal] { return raiseSignal(comm, peer, signal); }, stream);
+}
+
+Status waitSignal(Communicator& comm, std::span<const WaitSignal> waits, HostStream* stream) {
+  std::vector<WaitSignal> kept(waits.begin(), waits.end());
+  return submitOneSided(
+      comm, true,
+      [&comm, kept = std::move(kept)]() -> Status {
+        for (const WaitSignal& wait : kept) TUTTI_TRY(awaitSignal(comm, wait));
+        return {};
+      },
+      stream);
+}
+
+}  // namespace tutti::comm
