@@ -137,6 +137,8 @@ constexpr Spec kTable[] = {
     {"TUTTI_CALIBRATION_FILE", String, "", kNoMin, kNoMax, "a path", "File of measured costs, as `tutti calibrate` writes it."},
 
     // Rooms append here.
+    {"TUTTI_HEARTBEAT_MS", Int, "10000", 0, kDayMs, "", "Milliseconds between signs of life that a silent rank's host is asked for; after three without one the rank counts as dead. 0 never asks."},
+    {"TUTTI_COMM_SECRET", String, "", kNoMin, kNoMax, "text, the same on all ranks", "With NCCL_COMM_ID: what ranks must know to be let in; without it, whoever knows the address is."},
     {"TUTTI_COMM_ADDR", String, "", kNoMin, kNoMax, "host:port or [IPv6]:port", "Where rank 0 listens for the exchange of the unique id, instead of what the launcher offers."},
 };
 // clang-format on
