@@ -11,9 +11,9 @@
  * - Result: ncclSuccess, or the kind of error; ncclGetLastError(comm) then tells the whole story in
  *   words. A call that fails its argument checks changed nothing. A call that Tutti does not have yet
  *   returns ncclInvalidUsage and its name is in ncclGetLastError; it never pretends to have worked.
- * - Counts are in elements of `datatype`, never in bytes. Offsets and what is called "size" are in
- *   bytes. A count of 0 is allowed everywhere; buffers may then be NULL. Number of ranks * count *
- *   element size must fit in 63 bits.
+ * - Counts are in elements of `datatype`, never in bytes. Offsets and what is called "size" are in bytes.
+ *   A count of 0 is allowed everywhere; buffers may then be NULL. Every buffer must be smaller than 2^63
+ *   bytes.
  * - Buffers are plain host memory with any alignment. Memory from ncclMemAlloc is faster between
  *   processes of one host. Buffers belong to the call until it is complete.
  * - In place means exactly the buffer relation named at the call. Any other overlap of input and
