@@ -83,10 +83,12 @@ std::vector<int> greedyFrom(const TourProblem& p, int start) {
 }
 
 /// Moves segments elsewhere and turns them round, taking for each left end the best change, until none helps.
-/// The tour is laid out as [entry] order [exit]; a closed ring is cut at its ends, whose joint is one more hop.
+/// The tour is laid out as [entry] order [exit]; a closed ring is cut at its ends, whose joint is one more
+/// hop.
 class Improver {
  public:
-  Improver(const TourProblem& p, std::vector<int>& order) : p_(p), o_(order), n_(p.count), forward_(n_), backward_(n_) {}
+  Improver(const TourProblem& p, std::vector<int>& order)
+      : p_(p), o_(order), n_(p.count), forward_(n_), backward_(n_) {}
 
   void run() {
     sums();
