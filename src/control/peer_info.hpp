@@ -14,7 +14,8 @@ struct HostIdentity {
   uint64_t hash = 0;  ///< of boot id and network namespace, or of NCCL_HOSTID
   std::string name;   ///< hostname, for messages
 
-  static const HostIdentity& local();
+  /// Of this process, read anew.
+  static HostIdentity local();
 };
 
 /// Random per process (again after fork).
