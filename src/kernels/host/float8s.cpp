@@ -17,6 +17,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/host/float8_lookup-inl.h"
 #include "kernels/host/float_order-inl.h"
 #include "kernels/host/simd_loops-inl.h"
 #include "kernels/host/wide_float-inl.h"
@@ -208,6 +209,14 @@ void fillType(KernelTable& table) {
   install<Float8Kernel<Format, kProd>>(table, Format::kType, kProd);
   installOrder<Format::kType>(table);
   table.scale[static_cast<int>(Format::kType)] = scale<Format>;
+#if HWY_TARGET == HWY_AVX3
+  if (__builtin_cpu_supports("avx512vbmi")) {
+    using Lookup = Float8LookupKernel<Format>;
+    table.pair[static_cast<int>(Format::kType)][kSum] = pair<Lookup>;
+    table.pairStreaming[static_cast<int>(Format::kType)][kSum] = pairStreaming<Lookup>;
+    table.many[static_cast<int>(Format::kType)][kSum] = many<Float8Kernel<Format, kSum>, Lookup>;
+  }
+#endif
 }
 
 void fillFloat8s(KernelTable& table) {

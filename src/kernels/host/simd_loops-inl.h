@@ -167,14 +167,15 @@ HWY_INLINE void manyStep(Byte* dst, const void* const* srcs, int nSrcs, size_t o
   for (int v = 0; v < kVectors; ++v) hn::StoreU(results[v], ByteTag(), dst + v * kVecBytes);
 }
 
-template <class K>
+/// `Pair` is the kernel for two sources, where that is another one.
+template <class K, class Pair = K>
 void many(void* dst, const void* const* srcs, int nSrcs, size_t count) {
   const size_t bytes = count * sizeof(typename K::T);
   if (nSrcs == 1) return copy(dst, srcs[0], bytes);
-  if (nSrcs == 2) return pair<K>(dst, srcs[0], srcs[1], count);
+  if (nSrcs == 2) return pair<Pair>(dst, srcs[0], srcs[1], count);
   if (K::kFloating && HWY_UNLIKELY(!floatModeIsDefault())) {
     const DefaultFloatMode mode;
-    return many<K>(dst, srcs, nSrcs, count);
+    return many<K, Pair>(dst, srcs, nSrcs, count);
   }
   auto* to = static_cast<Byte*>(dst);
   if (bytes < kVecBytes) {
