@@ -10,7 +10,6 @@
 #include <utility>
 #include <variant>
 
-#define FMT_HEADER_ONLY 1
 #include <fmt/format.h>
 
 namespace tutti {

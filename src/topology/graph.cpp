@@ -6,7 +6,6 @@
 
 #include "topology/links.hpp"
 
-#define FMT_HEADER_ONLY 1
 #include <fmt/format.h>
 
 namespace tutti::topology {
