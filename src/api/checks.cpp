@@ -12,7 +12,7 @@ Error badOp(int op) {
   return makeError(
       Code::InvalidArgument,
       "op {} does not exist: there are 0 (ncclSum) to {} (ncclAvg) and what ncclRedOpCreatePreMulSum gave",
-      op, kFirstCustomOp - 1);
+      op, comm::kFirstCustomOp - 1);
 }
 
 Error badRank(const char* what, int rank, int nRanks) {

@@ -1,11 +1,14 @@
 // Reads the versioned structs of nccl.h: any size and version since 2.14, magic, ranges.
 #pragma once
 
-#include "api/backend.hpp"
+#include "comm/types.hpp"
 #include "core/result.hpp"
 #include "nccl.h"
 
 namespace tutti::api {
+
+using comm::CallOptions;
+using comm::CommOptions;
 
 /// InvalidArgument naming the member that is wrong. Null: all defaults.
 Result<CommOptions> readConfig(const ncclConfig_t* config);

@@ -3,15 +3,18 @@
 
 #include <memory>
 
-#include "api/backend.hpp"
 #include "api/handle_table.hpp"
 #include "api/last_error.hpp"
+#include "comm/comm.hpp"
 #include "nccl.h"
 
 namespace tutti::api {
 
+using comm::Communicator;
+using comm::HostStream;
+
 struct CommEntry {
-  NewComm comm;
+  comm::NewComm comm;
   SharedText lastError;
 };
 

@@ -13,7 +13,7 @@ ncclResult_t fail(const char* call, Kind kind, CommEntry* entry, const Error& er
     std::string text = fmt::format("{}: {}", call, error.message());
     setThreadLastError(text);
     if (entry != nullptr) entry->lastError.set(text);
-    if (kind == Kind::Grouped) backend::groupNoteError(Error(error.code(), text));
+    if (kind == Kind::Grouped) comm::groupNoteError(Error(error.code(), text));
     TUTTI_WARN("{}", text);
   } catch (...) {
     // Out of memory while telling about it: the code alone must do.

@@ -47,7 +47,7 @@ Status check(const Raw& raw, const Communicator& comm) {
   const int type = rawValue(raw.type);
   if (!isType(type)) [[unlikely]]
     return badType(type);
-  const int nRanks = backend::sizeOf(comm);
+  const int nRanks = comm::sizeOf(comm);
   if constexpr (algos::reduces(kind)) {
     if (!isOp(rawValue(raw.op))) [[unlikely]]
       return badOp(rawValue(raw.op));
@@ -56,7 +56,7 @@ Status check(const Raw& raw, const Communicator& comm) {
   if constexpr (algos::hasRoot(kind)) {
     if (!isRank(raw.root, nRanks)) [[unlikely]]
       return badRank("root", raw.root, nRanks);
-    isRoot = raw.root == backend::rankOf(comm);
+    isRoot = raw.root == comm::rankOf(comm);
   }
   const DataType dataType = static_cast<DataType>(type);
   if (!fits(raw.count, dataType, blocksOf<kind>(nRanks))) [[unlikely]] {
@@ -75,21 +75,19 @@ template <Collective kind>
 ncclResult_t run(const char* name, const Raw& raw) {
   return guardComm(name, raw.comm, [&](Communicator& comm) -> Status {
     TUTTI_TRY(check<kind>(raw, comm));
-    CollectiveCall call{.collective = kind,
-                        .send = raw.send,
-                        .recv = raw.recv,
-                        .count = raw.count,
-                        .type = static_cast<DataType>(rawValue(raw.type)),
-                        .op = rawValue(raw.op),
-                        .root = raw.root};
+    comm::CollectiveCall call{.collective = kind,
+                              .send = raw.send,
+                              .recv = raw.recv,
+                              .count = raw.count,
+                              .type = static_cast<DataType>(rawValue(raw.type)),
+                              .op = rawValue(raw.op),
+                              .root = raw.root};
     if (raw.config == nullptr) [[likely]] {
-      return withStream(raw.stream,
-                        [&](HostStream* stream) { return backend::collective(comm, call, stream); });
+      return withStream(raw.stream, [&](HostStream* stream) { return comm::collective(comm, call, stream); });
     }
     TUTTI_ASSIGN(const CallOptions options, readCollConfig(raw.config));
     call.options = &options;
-    return withStream(raw.stream,
-                      [&](HostStream* stream) { return backend::collective(comm, call, stream); });
+    return withStream(raw.stream, [&](HostStream* stream) { return comm::collective(comm, call, stream); });
   });
 }
 

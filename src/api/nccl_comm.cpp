@@ -6,14 +6,17 @@
 #include "api/checks.hpp"
 #include "api/config.hpp"
 #include "api/guard.hpp"
+#include "comm/communicator.hpp"
 
 namespace tutti::api {
 namespace {
 
+using comm::NewComm;
+
 control::UniqueId fromNccl(const ncclUniqueId& id) {
   control::UniqueId out;
-  static_assert(sizeof(out) == sizeof(id));
-  std::memcpy(&out, &id, sizeof(out));
+  static_assert(sizeof(out.bytes) == sizeof(id));
+  std::memcpy(out.bytes.data(), &id, sizeof(id));
   return out;
 }
 
@@ -38,12 +41,14 @@ Status publish(NewComm made, ncclComm_t* out) {
   entry->comm = made;
   TUTTI_ASSIGN(void* handle, gComms.value.insert(std::move(entry)));
   *out = static_cast<ncclComm_t>(handle);
-  backend::groupWhenSettled([out, handle](const Status& status) {
+  comm::groupWhenSettled([out, handle](const Status& status) {
     if (status.ok() || status.error().code() == Code::InProgress) return;
     *out = nullptr;
     (void)freeHandle(handle);
   });
-  return backend::asyncStatus(*made);
+  if (made->blocking()) return {};
+  Status status = comm::asyncStatus(*made);
+  return status.ok() || status.error().code() == Code::InProgress ? status : Status();
 }
 
 /// The end of every call that makes one communicator: `made` may be null, for a rank that is not in it.
@@ -75,7 +80,7 @@ ncclResult_t initRank(const char* call, ncclComm_t* comm, int nRanks, int rank, 
         std::vector<control::UniqueId> plainIds;
         plainIds.reserve(static_cast<size_t>(nIds));
         std::transform(ids, ids + nIds, std::back_inserter(plainIds), fromNccl);
-        return publishNew(backend::create(nRanks, rank, plainIds, options), comm);
+        return publishNew(comm::create(nRanks, rank, plainIds, options), comm);
       },
       Kind::Grouped);
 }
@@ -92,7 +97,7 @@ const CommOptions* pointerTo(const std::optional<CommOptions>& options) {
 }
 
 Status checkExcluded(const int* ranks, int count, const Communicator& comm) {
-  const int nRanks = backend::sizeOf(comm);
+  const int nRanks = comm::sizeOf(comm);
   if (count < 1 || count >= nRanks) {
     return makeError(Code::InvalidArgument,
                      "excludeRanksCount {} must be at least 1 and below the number of ranks, {}", count,
@@ -107,9 +112,9 @@ Status checkExcluded(const int* ranks, int count, const Communicator& comm) {
     }
     seen[static_cast<size_t>(ranks[i])] = true;
   }
-  if (seen[static_cast<size_t>(backend::rankOf(comm))]) {
+  if (seen[static_cast<size_t>(comm::rankOf(comm))]) {
     return makeError(Code::InvalidUsage, "excludeRanksList has this rank, {}: excluded ranks do not call",
-                     backend::rankOf(comm));
+                     comm::rankOf(comm));
   }
   return {};
 }
@@ -123,7 +128,7 @@ using namespace tutti::api;
 TUTTI_API(ncclResult_t, GetUniqueId, (ncclUniqueId * uniqueId)) {
   return guard("ncclGetUniqueId", [&]() -> Status {
     TUTTI_NEED(uniqueId);
-    TUTTI_ASSIGN(const control::UniqueId id, backend::createUniqueId());
+    TUTTI_ASSIGN(const control::UniqueId id, comm::createUniqueId());
     toNccl(id, uniqueId);
     return {};
   });
@@ -158,7 +163,7 @@ TUTTI_API(ncclResult_t, CommInitAll, (ncclComm_t * comm, int ndev, const int* de
           }
         }
         std::fill(comm, comm + ndev, nullptr);
-        TUTTI_ASSIGN(std::vector<NewComm> made, backend::createAll(devices));
+        TUTTI_ASSIGN(std::vector<NewComm> made, comm::createAll(devices));
         for (int i = 0; i < ndev; ++i) {
           Status status = publish(std::move(made[static_cast<size_t>(i)]), &comm[i]);
           if (status.ok()) continue;
@@ -171,14 +176,14 @@ TUTTI_API(ncclResult_t, CommInitAll, (ncclComm_t * comm, int ndev, const int* de
 }
 
 TUTTI_API(ncclResult_t, CommFinalize, (ncclComm_t comm)) {
-  return guardComm("ncclCommFinalize", comm, [&](Communicator& c) { return backend::finalize(c); });
+  return guardComm("ncclCommFinalize", comm, [&](Communicator& c) { return comm::finalize(c); });
 }
 
 TUTTI_API(ncclResult_t, CommDestroy, (ncclComm_t comm)) {
   if (comm == nullptr) return ncclSuccess;  // as free()
   constexpr const char* kCall = "ncclCommDestroy";
   // The handle stays valid while it closes, so that another thread can still abort it.
-  ncclResult_t closed = guardQuery(kCall, comm, [&](Communicator& c) { return backend::close(c); });
+  ncclResult_t closed = guardQuery(kCall, comm, [&](Communicator& c) { return comm::close(c); });
   ncclResult_t freed = guard(kCall, [&]() -> Status {
     TUTTI_TRY(freeHandle(comm));
     return {};
@@ -189,7 +194,7 @@ TUTTI_API(ncclResult_t, CommDestroy, (ncclComm_t comm)) {
 TUTTI_API(ncclResult_t, CommAbort, (ncclComm_t comm)) {
   if (comm == nullptr) return ncclSuccess;
   constexpr const char* kCall = "ncclCommAbort";
-  ncclResult_t aborted = guardQuery(kCall, comm, [&](Communicator& c) { return backend::abort(c); });
+  ncclResult_t aborted = guardQuery(kCall, comm, [&](Communicator& c) { return comm::abort(c); });
   ncclResult_t freed = guard(kCall, [&]() -> Status {
     TUTTI_TRY(freeHandle(comm));
     return {};
@@ -202,7 +207,7 @@ TUTTI_API(ncclResult_t, CommRevoke, (ncclComm_t comm, int revokeFlags)) {
     if (revokeFlags != NCCL_REVOKE_DEFAULT) {
       return makeError(Code::InvalidArgument, "revokeFlags {:#x} must be NCCL_REVOKE_DEFAULT", revokeFlags);
     }
-    return backend::revoke(c);
+    return comm::revoke(c);
   });
 }
 
@@ -215,7 +220,7 @@ TUTTI_API(ncclResult_t, CommSplit,
       return makeError(Code::InvalidArgument, "color {} must be 0 or more, or NCCL_SPLIT_NOCOLOR", color);
     }
     TUTTI_ASSIGN(const std::optional<CommOptions> options, readChildConfig(config));
-    return publishNew(backend::split(c, color, key, pointerTo(options)), newcomm);
+    return publishNew(comm::split(c, color, key, pointerTo(options)), newcomm);
   });
 }
 
@@ -232,7 +237,7 @@ TUTTI_API(ncclResult_t, CommShrink,
     }
     TUTTI_ASSIGN(const std::optional<CommOptions> options, readChildConfig(config));
     std::span<const int> excluded(excludeRanksList, static_cast<size_t>(excludeRanksCount));
-    return publishNew(backend::shrink(c, excluded, shrinkFlags == NCCL_SHRINK_ABORT, pointerTo(options)),
+    return publishNew(comm::shrink(c, excluded, shrinkFlags == NCCL_SHRINK_ABORT, pointerTo(options)),
                       newcomm);
   });
 }
@@ -240,7 +245,7 @@ TUTTI_API(ncclResult_t, CommShrink,
 TUTTI_API(ncclResult_t, CommGetUniqueId, (ncclComm_t comm, ncclUniqueId* uniqueId)) {
   return guardComm("ncclCommGetUniqueId", comm, [&](Communicator& c) -> Status {
     TUTTI_NEED(uniqueId);
-    TUTTI_ASSIGN(const control::UniqueId id, backend::createGrowId(c));
+    TUTTI_ASSIGN(const control::UniqueId id, comm::createGrowId(c));
     toNccl(id, uniqueId);
     return {};
   });
@@ -254,7 +259,7 @@ TUTTI_API(ncclResult_t, CommGrow,
   if (uniqueId != nullptr) id = fromNccl(*uniqueId);
   auto grow = [&](Communicator* parent) -> Status {
     TUTTI_ASSIGN(const std::optional<CommOptions> options, readChildConfig(config));
-    return publishNew(backend::grow(parent, nRanks, id ? &*id : nullptr, rank, pointerTo(options)), newcomm);
+    return publishNew(comm::grow(parent, nRanks, id ? &*id : nullptr, rank, pointerTo(options)), newcomm);
   };
   if (comm == nullptr) {
     return guard(
@@ -275,9 +280,9 @@ TUTTI_API(ncclResult_t, CommGrow,
       return makeError(Code::InvalidArgument, "rank {} must be -1 for a rank of comm: it keeps its number",
                        rank);
     }
-    if (nRanks <= backend::sizeOf(c)) {
+    if (nRanks <= comm::sizeOf(c)) {
       return makeError(Code::InvalidArgument, "nRanks {} must be above the number of ranks of comm, {}",
-                       nRanks, backend::sizeOf(c));
+                       nRanks, comm::sizeOf(c));
     }
     return grow(&c);
   });
@@ -288,10 +293,10 @@ TUTTI_API(ncclResult_t, CommSuspend, (ncclComm_t comm, int flags)) {
     if (flags != NCCL_SUSPEND_MEM) {
       return makeError(Code::InvalidArgument, "flags {:#x} must be NCCL_SUSPEND_MEM", flags);
     }
-    return backend::suspend(c);
+    return comm::suspend(c);
   });
 }
 
 TUTTI_API(ncclResult_t, CommResume, (ncclComm_t comm)) {
-  return guardComm("ncclCommResume", comm, [&](Communicator& c) { return backend::resume(c); });
+  return guardComm("ncclCommResume", comm, [&](Communicator& c) { return comm::resume(c); });
 }

@@ -25,7 +25,7 @@ T ask(const char* call, ncclComm_t comm, T ifBad, Body&& body) {
 constexpr ncclTeam_t kNoTeam{0, 0, 0};
 
 ncclTeam_t world(const Communicator& comm) {
-  return {backend::sizeOf(comm), backend::rankOf(comm), 1};
+  return {comm::sizeOf(comm), comm::rankOf(comm), 1};
 }
 /// No rank reaches another's memory from a device: every load-store team is one rank.
 constexpr ncclTeam_t kLsaTeam{1, 0, 1};
@@ -42,13 +42,13 @@ TUTTI_API(ncclResult_t, CommQueryProperties, (ncclComm_t comm, ncclCommPropertie
     Status head = checkHead(props, NCCL_API_MAGIC, "NCCL_COMM_PROPERTIES_INITIALIZER");
     if (!head.ok()) return Error(Code::InvalidUsage, head.error().message());
     ncclCommProperties_t full{};
-    full.rank = backend::rankOf(c);
-    full.nRanks = backend::sizeOf(c);
-    full.cudaDev = backend::deviceOf(c);
+    full.rank = comm::rankOf(c);
+    full.nRanks = comm::sizeOf(c);
+    full.cudaDev = comm::deviceOf(c);
     full.nvmlDev = -1;
     full.nLsaTeams = full.nRanks;
     full.hostRmaSupport = true;
-    full.commHash = backend::hashOf(c);
+    full.commHash = comm::hashOf(c);
     constexpr size_t kHead = sizeof(StructHead);
     const size_t end = std::min(props->size, sizeof(full));
     std::memcpy(reinterpret_cast<char*>(props) + kHead, reinterpret_cast<const char*>(&full) + kHead,
@@ -71,7 +71,7 @@ TUTTI_API(ncclTeam_t, TeamRail, (ncclComm_t comm)) {
 
 TUTTI_API(int, TeamRankToWorld, (ncclComm_t comm, ncclTeam_t team, int rank)) {
   return ask("ncclTeamRankToWorld", comm, -1,
-             [&](const Communicator& c) { return backend::rankOf(c) + (rank - team.rank) * team.stride; });
+             [&](const Communicator& c) { return comm::rankOf(c) + (rank - team.rank) * team.stride; });
 }
 
 TUTTI_API(int, TeamRankToLsa, (ncclComm_t comm, ncclTeam_t team, int rank)) {

@@ -54,7 +54,7 @@ TUTTI_API(const char*, GetLastError, (ncclComm_t comm)) {
     }
     held = pin->lastError.get();
     if (held.empty()) {
-      Status status = backend::asyncStatus(*pin->comm);
+      Status status = comm::asyncStatus(*pin->comm);
       if (!status.ok() && status.error().code() != Code::InProgress) held = status.error().message();
     }
     return held.c_str();
@@ -104,7 +104,7 @@ TUTTI_API(ncclResult_t, MemAlloc, (void** ptr, size_t size)) {
     if (size == 0) return {};
     if (size > static_cast<size_t>(INT64_MAX))
       return makeError(Code::InvalidArgument, "size {} is too large", size);
-    TUTTI_ASSIGN(*ptr, backend::memoryAllocate(size));
+    TUTTI_ASSIGN(*ptr, comm::memoryAllocate(size));
     return {};
   });
 }
@@ -112,6 +112,6 @@ TUTTI_API(ncclResult_t, MemAlloc, (void** ptr, size_t size)) {
 TUTTI_API(ncclResult_t, MemFree, (void* ptr)) {
   return guard("ncclMemFree", [&]() -> Status {
     if (ptr == nullptr) return {};
-    return backend::memoryFree(ptr);
+    return comm::memoryFree(ptr);
   });
 }

@@ -13,7 +13,7 @@ Status checkMessage(const Communicator& comm, const char* buffName, const void* 
                     int peer) {
   if (!isType(type)) [[unlikely]]
     return badType(type);
-  const int nRanks = backend::sizeOf(comm);
+  const int nRanks = comm::sizeOf(comm);
   if (!isRank(peer, nRanks)) [[unlikely]]
     return badRank("peer", peer, nRanks);
   const DataType dataType = static_cast<DataType>(type);
@@ -25,7 +25,7 @@ Status checkMessage(const Communicator& comm, const char* buffName, const void* 
 }
 
 Status checkSignal(const Communicator& comm, int peer, int sigIdx, int ctx) {
-  const int nRanks = backend::sizeOf(comm);
+  const int nRanks = comm::sizeOf(comm);
   if (!isRank(peer, nRanks)) return badRank("peer", peer, nRanks);
   if (sigIdx < 0) return makeError(Code::InvalidArgument, "sigIdx {} is negative", sigIdx);
   if (ctx < 0) return makeError(Code::InvalidArgument, "ctx {} is negative", ctx);
@@ -53,7 +53,7 @@ TUTTI_API(ncclResult_t, Send,
   return guardComm("ncclSend", comm, [&](Communicator& c) -> Status {
     TUTTI_TRY(checkMessage(c, "sendbuff", sendbuff, count, rawValue(datatype), peer));
     return withStream(
-        stream, [&](HostStream* s) { return backend::send(c, sendbuff, count, typeOf(datatype), peer, s); });
+        stream, [&](HostStream* s) { return comm::send(c, sendbuff, count, typeOf(datatype), peer, s); });
   });
 }
 
@@ -62,9 +62,8 @@ TUTTI_API(ncclResult_t, Recv,
            cudaStream_t stream)) {
   return guardComm("ncclRecv", comm, [&](Communicator& c) -> Status {
     TUTTI_TRY(checkMessage(c, "recvbuff", recvbuff, count, rawValue(datatype), peer));
-    return withStream(stream, [&](HostStream* s) {
-      return backend::receive(c, recvbuff, count, typeOf(datatype), peer, s);
-    });
+    return withStream(
+        stream, [&](HostStream* s) { return comm::receive(c, recvbuff, count, typeOf(datatype), peer, s); });
   });
 }
 
@@ -81,8 +80,8 @@ TUTTI_API(ncclResult_t, PutSignal,
       return makeError(Code::InvalidArgument, "peerWinOffset {} is too large", peerWinOffset);
     }
     return withStream(stream, [&](HostStream* s) {
-      return backend::putSignal(c, localbuff, count, typeOf(datatype), peer,
-                                reinterpret_cast<uintptr_t>(peerWin), peerWinOffset, sigIdx, ctx, s);
+      return comm::putSignal(c, localbuff, count, typeOf(datatype), peer,
+                             reinterpret_cast<uintptr_t>(peerWin), peerWinOffset, sigIdx, ctx, s);
     });
   });
 }
@@ -92,7 +91,7 @@ TUTTI_API(ncclResult_t, Signal,
   return guardComm("ncclSignal", comm, [&](Communicator& c) -> Status {
     TUTTI_TRY(checkSignal(c, peer, sigIdx, ctx));
     TUTTI_TRY(checkNoFlags(flags));
-    return withStream(stream, [&](HostStream* s) { return backend::signal(c, peer, sigIdx, ctx, s); });
+    return withStream(stream, [&](HostStream* s) { return comm::signal(c, peer, sigIdx, ctx, s); });
   });
 }
 
@@ -101,7 +100,7 @@ TUTTI_API(ncclResult_t, WaitSignal,
   return guardComm("ncclWaitSignal", comm, [&](Communicator& c) -> Status {
     if (nDesc < 0) return makeError(Code::InvalidArgument, "nDesc {} is negative", nDesc);
     if (nDesc > 0) TUTTI_NEED(signalDescs);
-    std::vector<WaitSignal> waits;
+    std::vector<comm::WaitSignal> waits;
     waits.reserve(static_cast<size_t>(nDesc));
     for (int i = 0; i < nDesc; ++i) {
       const ncclWaitSignalDesc_t& desc = signalDescs[i];
@@ -112,7 +111,7 @@ TUTTI_API(ncclResult_t, WaitSignal,
       }
       waits.push_back({.count = desc.opCnt, .peer = desc.peer, .signal = desc.sigIdx, .context = desc.ctx});
     }
-    return withStream(stream, [&](HostStream* s) { return backend::waitSignal(c, waits, s); });
+    return withStream(stream, [&](HostStream* s) { return comm::waitSignal(c, waits, s); });
   });
 }
 
@@ -129,7 +128,7 @@ TUTTI_API(ncclResult_t, RedOpCreatePreMulSum,
                        "residence {} is neither ncclScalarDevice nor ncclScalarHostImmediate", where);
     }
     TUTTI_ASSIGN(const int made,
-                 backend::createPreMulSum(c, scalar, typeOf(datatype), where == ncclScalarHostImmediate));
+                 comm::createPreMulSum(c, scalar, typeOf(datatype), where == ncclScalarHostImmediate));
     std::memcpy(op, &made, sizeof(made));
     return {};
   });
@@ -139,18 +138,18 @@ TUTTI_API(ncclResult_t, RedOpDestroy, (ncclRedOp_t op, ncclComm_t comm)) {
   return guardComm("ncclRedOpDestroy", comm, [&](Communicator& c) -> Status {
     const int value = rawValue(op);
     if (!isOp(value)) return badOp(value);
-    if (value < kFirstCustomOp)
+    if (value < comm::kFirstCustomOp)
       return makeError(Code::InvalidArgument, "op {} is built in and cannot be destroyed", value);
-    return backend::destroyOp(c, value);
+    return comm::destroyOp(c, value);
   });
 }
 
 TUTTI_API(ncclResult_t, GroupStart, ()) {
-  return guard("ncclGroupStart", [] { return backend::groupStart(); });
+  return guard("ncclGroupStart", [] { return comm::groupStart(); });
 }
 
 TUTTI_API(ncclResult_t, GroupEnd, ()) {
-  return guard("ncclGroupEnd", [] { return backend::groupEnd(); });
+  return guard("ncclGroupEnd", [] { return comm::groupEnd(); });
 }
 
 TUTTI_API(ncclResult_t, GroupSimulateEnd, (ncclSimInfo_t * simInfo)) {
@@ -158,7 +157,7 @@ TUTTI_API(ncclResult_t, GroupSimulateEnd, (ncclSimInfo_t * simInfo)) {
     TUTTI_NEED(simInfo);
     constexpr ncclSimInfo_t fresh = NCCL_SIM_INFO_INITIALIZER;
     TUTTI_TRY(checkHead(simInfo, fresh.magic, "NCCL_SIM_INFO_INITIALIZER"));
-    TUTTI_ASSIGN(const double us, backend::groupSimulateEndUs());
+    TUTTI_ASSIGN(const double us, comm::groupSimulateEndUs());
     if (simInfo->size >= offsetof(ncclSimInfo_t, estimatedTime) + sizeof(float)) {
       simInfo->estimatedTime = static_cast<float>(us);
     }

@@ -9,7 +9,7 @@ using namespace tutti::api;
 TUTTI_API(ncclResult_t, CommCount, (const ncclComm_t comm, int* count)) {
   return guardQuery("ncclCommCount", comm, [&](Communicator& c) -> Status {
     TUTTI_NEED(count);
-    *count = backend::sizeOf(c);
+    *count = comm::sizeOf(c);
     return {};
   });
 }
@@ -17,7 +17,7 @@ TUTTI_API(ncclResult_t, CommCount, (const ncclComm_t comm, int* count)) {
 TUTTI_API(ncclResult_t, CommUserRank, (const ncclComm_t comm, int* rank)) {
   return guardQuery("ncclCommUserRank", comm, [&](Communicator& c) -> Status {
     TUTTI_NEED(rank);
-    *rank = backend::rankOf(c);
+    *rank = comm::rankOf(c);
     return {};
   });
 }
@@ -25,7 +25,7 @@ TUTTI_API(ncclResult_t, CommUserRank, (const ncclComm_t comm, int* rank)) {
 TUTTI_API(ncclResult_t, CommCuDevice, (const ncclComm_t comm, int* device)) {
   return guardQuery("ncclCommCuDevice", comm, [&](Communicator& c) -> Status {
     TUTTI_NEED(device);
-    *device = backend::deviceOf(c);
+    *device = comm::deviceOf(c);
     return {};
   });
 }
@@ -34,7 +34,7 @@ TUTTI_API(ncclResult_t, CommGetAsyncError, (ncclComm_t comm, ncclResult_t* async
   constexpr const char* kCall = "ncclCommGetAsyncError";
   return guardQuery(kCall, comm, [&](Communicator& c) -> Status {
     TUTTI_NEED(asyncError);
-    Status status = backend::asyncStatus(c);
+    Status status = comm::asyncStatus(c);
     *asyncError = status.ok() ? ncclSuccess : static_cast<ncclResult_t>(status.error().code());
     return {};
   });
@@ -43,7 +43,7 @@ TUTTI_API(ncclResult_t, CommGetAsyncError, (ncclComm_t comm, ncclResult_t* async
 TUTTI_API(ncclResult_t, CommMemStats, (ncclComm_t comm, ncclCommMemStat_t stat, uint64_t* value)) {
   return guardQuery("ncclCommMemStats", comm, [&](Communicator& c) -> Status {
     TUTTI_NEED(value);
-    const MemoryUse use = backend::memoryUseOf(c);
+    const comm::MemoryUse use = comm::memoryUseOf(c);
     switch (rawValue(stat)) {
       case ncclStatGpuMemSuspend:
         *value = use.suspendable;
@@ -70,7 +70,7 @@ TUTTI_API(ncclResult_t, CommRegister, (const ncclComm_t comm, void* buff, size_t
     *handle = nullptr;
     TUTTI_NEED(buff);
     if (size == 0) return Error(Code::InvalidArgument, "size is 0");
-    TUTTI_ASSIGN(const uint64_t id, backend::registerBuffer(c, buff, size));
+    TUTTI_ASSIGN(const uint64_t id, comm::registerBuffer(c, buff, size));
     *handle = reinterpret_cast<void*>(static_cast<uintptr_t>(id));
     return {};
   });
@@ -79,7 +79,7 @@ TUTTI_API(ncclResult_t, CommRegister, (const ncclComm_t comm, void* buff, size_t
 TUTTI_API(ncclResult_t, CommDeregister, (const ncclComm_t comm, void* handle)) {
   return guardComm("ncclCommDeregister", comm, [&](Communicator& c) -> Status {
     TUTTI_NEED(handle);
-    return backend::deregisterBuffer(c, reinterpret_cast<uintptr_t>(handle));
+    return comm::deregisterBuffer(c, reinterpret_cast<uintptr_t>(handle));
   });
 }
 
@@ -100,7 +100,7 @@ TUTTI_API(ncclResult_t, CommWindowRegister,
     if ((winFlags & ~kAllFlags) != 0) {
       return makeError(Code::InvalidArgument, "winFlags {:#x} has bits outside {:#x}", winFlags, kAllFlags);
     }
-    TUTTI_ASSIGN(const uint64_t id, backend::registerWindow(c, buff, size, winFlags));
+    TUTTI_ASSIGN(const uint64_t id, comm::registerWindow(c, buff, size, winFlags));
     *win = reinterpret_cast<ncclWindow_t>(static_cast<uintptr_t>(id));
     return {};
   });
@@ -109,7 +109,7 @@ TUTTI_API(ncclResult_t, CommWindowRegister,
 TUTTI_API(ncclResult_t, CommWindowDeregister, (ncclComm_t comm, ncclWindow_t win)) {
   return guardComm("ncclCommWindowDeregister", comm, [&](Communicator& c) -> Status {
     if (win == nullptr) return {};  // what ncclCommWindowRegister may have given
-    return backend::deregisterWindow(c, reinterpret_cast<uintptr_t>(win));
+    return comm::deregisterWindow(c, reinterpret_cast<uintptr_t>(win));
   });
 }
 
@@ -118,7 +118,7 @@ TUTTI_API(ncclResult_t, WinGetUserPtr, (ncclComm_t comm, ncclWindow_t win, void*
     TUTTI_NEED(outUserPtr);
     *outUserPtr = nullptr;
     TUTTI_NEED(win);
-    TUTTI_ASSIGN(*outUserPtr, backend::windowMemory(c, reinterpret_cast<uintptr_t>(win)));
+    TUTTI_ASSIGN(*outUserPtr, comm::windowMemory(c, reinterpret_cast<uintptr_t>(win)));
     return {};
   });
 }

@@ -74,11 +74,11 @@ TUTTI_OWN_API(ncclResult_t, tuttiStreamCreate, (tuttiStream_t * stream)) {
     TUTTI_NEED(stream);
     *stream = nullptr;
     auto entry = std::make_unique<StreamEntry>();
-    TUTTI_ASSIGN(entry->stream, backend::createStream());
+    TUTTI_ASSIGN(entry->stream, comm::createStream());
     std::shared_ptr<HostStream> made = entry->stream;
     Result<void*> handle = gStreams.value.insert(std::move(entry));
     if (!handle.ok()) {
-      (void)backend::close(*made);
+      (void)comm::close(*made);
       return std::move(handle).error();
     }
     *stream = static_cast<tuttiStream_t>(*handle);
@@ -87,17 +87,17 @@ TUTTI_OWN_API(ncclResult_t, tuttiStreamCreate, (tuttiStream_t * stream)) {
 }
 
 TUTTI_OWN_API(ncclResult_t, tuttiStreamSynchronize, (tuttiStream_t stream)) {
-  return guardStream("tuttiStreamSynchronize", stream, [](HostStream& s) { return backend::synchronize(s); });
+  return guardStream("tuttiStreamSynchronize", stream, [](HostStream& s) { return comm::synchronize(s); });
 }
 
 TUTTI_OWN_API(ncclResult_t, tuttiStreamQuery, (tuttiStream_t stream)) {
-  return guardStream("tuttiStreamQuery", stream, [](HostStream& s) { return backend::query(s); });
+  return guardStream("tuttiStreamQuery", stream, [](HostStream& s) { return comm::query(s); });
 }
 
 TUTTI_OWN_API(ncclResult_t, tuttiStreamAddCallback, (tuttiStream_t stream, void (*fn)(void*), void* arg)) {
   return guardStream("tuttiStreamAddCallback", stream, [&](HostStream& s) -> Status {
     TUTTI_NEED(fn);
-    return backend::addCallback(s, fn, arg);
+    return comm::addCallback(s, fn, arg);
   });
 }
 
@@ -110,7 +110,7 @@ TUTTI_OWN_API(ncclResult_t, tuttiStreamDestroy, (tuttiStream_t stream)) {
       return makeError(Code::InternalError, "another thread is still inside a call on stream {}",
                        static_cast<void*>(stream));
     if (entry == nullptr) return badStream(stream);
-    return backend::close(*entry->stream);
+    return comm::close(*entry->stream);
   });
 }
 
@@ -124,18 +124,18 @@ TUTTI_OWN_API(ncclResult_t, tuttiAllToAllv,
     TUTTI_NEED(recvcounts);
     TUTTI_NEED(rdispls);
     if (!isType(rawValue(datatype))) return badType(rawValue(datatype));
-    const auto n = static_cast<size_t>(backend::sizeOf(c));
-    const VectorCall call{.collective = algos::Collective::AllToAllV,
-                          .send = sendbuff,
-                          .sendCounts = {sendcounts, n},
-                          .sendOffsets = {sdispls, n},
-                          .recv = recvbuff,
-                          .recvCounts = {recvcounts, n},
-                          .recvOffsets = {rdispls, n},
-                          .type = typeOf(datatype)};
+    const auto n = static_cast<size_t>(comm::sizeOf(c));
+    const comm::VectorCall call{.collective = algos::Collective::AllToAllV,
+                                .send = sendbuff,
+                                .sendCounts = {sendcounts, n},
+                                .sendOffsets = {sdispls, n},
+                                .recv = recvbuff,
+                                .recvCounts = {recvcounts, n},
+                                .recvOffsets = {rdispls, n},
+                                .type = typeOf(datatype)};
     TUTTI_TRY(checkBlocks("sendbuff", sendbuff, call.sendCounts, call.sendOffsets, call.type));
     TUTTI_TRY(checkBlocks("recvbuff", recvbuff, call.recvCounts, call.recvOffsets, call.type));
-    return withStream(stream, [&](HostStream* s) { return backend::vectorCollective(c, call, s); });
+    return withStream(stream, [&](HostStream* s) { return comm::vectorCollective(c, call, s); });
   });
 }
 
@@ -146,24 +146,24 @@ TUTTI_OWN_API(ncclResult_t, tuttiAllGatherv,
     TUTTI_NEED(recvcounts);
     TUTTI_NEED(displs);
     if (!isType(rawValue(datatype))) return badType(rawValue(datatype));
-    const auto n = static_cast<size_t>(backend::sizeOf(c));
-    const int rank = backend::rankOf(c);
+    const auto n = static_cast<size_t>(comm::sizeOf(c));
+    const int rank = comm::rankOf(c);
     if (sendcount != recvcounts[rank]) {
       return makeError(Code::InvalidArgument, "sendcount {} is not recvcounts[{}], which is {}", sendcount,
                        rank, recvcounts[rank]);
     }
     if (sendcount != 0) TUTTI_NEED(sendbuff);
     const size_t zero = 0;
-    const VectorCall call{.collective = algos::Collective::AllGatherV,
-                          .send = sendbuff,
-                          .sendCounts = {&sendcount, 1},
-                          .sendOffsets = {&zero, 1},
-                          .recv = recvbuff,
-                          .recvCounts = {recvcounts, n},
-                          .recvOffsets = {displs, n},
-                          .type = typeOf(datatype)};
+    const comm::VectorCall call{.collective = algos::Collective::AllGatherV,
+                                .send = sendbuff,
+                                .sendCounts = {&sendcount, 1},
+                                .sendOffsets = {&zero, 1},
+                                .recv = recvbuff,
+                                .recvCounts = {recvcounts, n},
+                                .recvOffsets = {displs, n},
+                                .type = typeOf(datatype)};
     TUTTI_TRY(checkBlocks("recvbuff", recvbuff, call.recvCounts, call.recvOffsets, call.type));
-    return withStream(stream, [&](HostStream* s) { return backend::vectorCollective(c, call, s); });
+    return withStream(stream, [&](HostStream* s) { return comm::vectorCollective(c, call, s); });
   });
 }
 
@@ -174,8 +174,8 @@ TUTTI_OWN_API(ncclResult_t, tuttiReduceScatterv,
     TUTTI_NEED(recvcounts);
     if (!isType(rawValue(datatype))) return badType(rawValue(datatype));
     if (!isOp(rawValue(op))) return badOp(rawValue(op));
-    const auto n = static_cast<size_t>(backend::sizeOf(c));
-    const int rank = backend::rankOf(c);
+    const auto n = static_cast<size_t>(comm::sizeOf(c));
+    const int rank = comm::rankOf(c);
     std::vector<size_t> offsets(n, 0);
     for (size_t i = 1; i < n; ++i) {
       if (__builtin_add_overflow(offsets[i - 1], recvcounts[i - 1], &offsets[i])) {
@@ -184,23 +184,23 @@ TUTTI_OWN_API(ncclResult_t, tuttiReduceScatterv,
     }
     if (recvcounts[rank] != 0) TUTTI_NEED(recvbuff);
     const size_t zero = 0;
-    const VectorCall call{.collective = algos::Collective::ReduceScatterV,
-                          .send = sendbuff,
-                          .sendCounts = {recvcounts, n},
-                          .sendOffsets = offsets,
-                          .recv = recvbuff,
-                          .recvCounts = {&recvcounts[rank], 1},
-                          .recvOffsets = {&zero, 1},
-                          .type = typeOf(datatype),
-                          .op = rawValue(op)};
+    const comm::VectorCall call{.collective = algos::Collective::ReduceScatterV,
+                                .send = sendbuff,
+                                .sendCounts = {recvcounts, n},
+                                .sendOffsets = offsets,
+                                .recv = recvbuff,
+                                .recvCounts = {&recvcounts[rank], 1},
+                                .recvOffsets = {&zero, 1},
+                                .type = typeOf(datatype),
+                                .op = rawValue(op)};
     TUTTI_TRY(checkBlocks("sendbuff", sendbuff, call.sendCounts, call.sendOffsets, call.type));
-    return withStream(stream, [&](HostStream* s) { return backend::vectorCollective(c, call, s); });
+    return withStream(stream, [&](HostStream* s) { return comm::vectorCollective(c, call, s); });
   });
 }
 
 TUTTI_OWN_API(ncclResult_t, tuttiCommDescribe, (ncclComm_t comm, char* text, size_t size)) {
   return guardQuery("tuttiCommDescribe", comm,
-                    [&](Communicator& c) { return copyText(backend::describe(c), text, size); });
+                    [&](Communicator& c) { return copyText(comm::describe(c), text, size); });
 }
 
 TUTTI_OWN_API(ncclResult_t, tuttiExplain,
@@ -213,16 +213,16 @@ TUTTI_OWN_API(ncclResult_t, tuttiExplain,
     if (!kind) return makeError(Code::InvalidArgument, "there is no collective \"{}\"", collective);
     const int opValue = rawValue(op);
     if (!isOp(opValue)) return badOp(opValue);
-    if (!fits(count, typeOf(datatype), static_cast<size_t>(backend::sizeOf(c)))) {
-      return tooLarge(count, typeOf(datatype), static_cast<size_t>(backend::sizeOf(c)));
+    if (!fits(count, typeOf(datatype), static_cast<size_t>(comm::sizeOf(c)))) {
+      return tooLarge(count, typeOf(datatype), static_cast<size_t>(comm::sizeOf(c)));
     }
     const algos::Request request{
         .collective = *kind,
         .count = count,
         .type = typeOf(datatype),
-        .op = opValue < kFirstCustomOp ? static_cast<ReduceOp>(opValue) : ReduceOp::PreMulSum,
-        .nRanks = backend::sizeOf(c)};
-    TUTTI_ASSIGN(const std::string answer, backend::explain(c, request));
+        .op = opValue < comm::kFirstCustomOp ? static_cast<ReduceOp>(opValue) : ReduceOp::PreMulSum,
+        .nRanks = comm::sizeOf(c)};
+    TUTTI_ASSIGN(const std::string answer, comm::explain(c, request));
     return copyText(answer, text, size);
   });
 }
