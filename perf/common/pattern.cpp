@@ -240,7 +240,7 @@ double tolerance(const Pattern& p, size_t index) {
   return format.roundoff() * (2 * takers + 1) * magnitudes / p.ranks + takers * format.smallest();
 }
 
-Run::Run(const Pattern& pattern, Source source, int stream, size_t first, size_t count)
+Stretch::Stretch(const Pattern& pattern, Source source, int stream, size_t first, size_t count)
     : pattern_(pattern), source_(source), first_(first), count_(count), elementSize_(sizeOf(pattern.type)) {
   size_t distinct = std::min(count, periodOf(pattern.ranks));
   block_.resize(distinct * elementSize_);
@@ -249,7 +249,7 @@ Run::Run(const Pattern& pattern, Source source, int stream, size_t first, size_t
   }
 }
 
-void Run::write(void* at) const {
+void Stretch::write(void* at) const {
   auto* out = static_cast<unsigned char*>(at);
   size_t left = count_ * elementSize_;
   while (left > 0) {
@@ -260,7 +260,7 @@ void Run::write(void* at) const {
   }
 }
 
-bool Run::matches(size_t position, uint64_t got) const {
+bool Stretch::matches(size_t position, uint64_t got) const {
   uint64_t expected =
       loadBits(&block_[position % (block_.size() / elementSize_) * elementSize_], elementSize_);
   if (got == expected) return true;
@@ -269,7 +269,7 @@ bool Run::matches(size_t position, uint64_t got) const {
   return std::fabs(difference) <= tolerance(pattern_, first_ + position);  // false for NaN; -0 equals 0
 }
 
-Run::Difference Run::compare(const void* at) const {
+Stretch::Difference Stretch::compare(const void* at) const {
   Difference result;
   const auto* in = static_cast<const unsigned char*>(at);
   size_t blockElements = block_.size() / elementSize_;

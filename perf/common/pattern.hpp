@@ -41,10 +41,10 @@ double tolerance(const Pattern& pattern, size_t index);
 uint64_t preMulScalar(const Pattern& pattern, int rank);
 
 /// A run of elements out of one source, ready to be written or compared.
-class Run {
+class Stretch {
  public:
   /// Elements first .. first + count - 1 of the source.
-  Run(const Pattern& pattern, Source source, int stream, size_t first, size_t count);
+  Stretch(const Pattern& pattern, Source source, int stream, size_t first, size_t count);
 
   void write(void* at) const;
 

@@ -74,7 +74,7 @@ void Region::write(void* base) const {
   for (const Ground& ground : uncovered())
     std::memset(bytes + ground.first * size, kGuard, ground.count * size);
   for (const Piece& piece : pieces_) {
-    Run(pattern_, piece.source, piece.stream, piece.first, piece.count).write(bytes + piece.at * size);
+    Stretch(pattern_, piece.source, piece.stream, piece.first, piece.count).write(bytes + piece.at * size);
   }
 }
 
@@ -83,8 +83,8 @@ Verdict Region::compare(const void* base, const std::string& label) const {
   size_t size = sizeOf(pattern_.type);
   Verdict verdict;
   for (const Piece& piece : pieces_) {
-    Run run(pattern_, piece.source, piece.stream, piece.first, piece.count);
-    Run::Difference difference = run.compare(bytes + piece.at * size);
+    Stretch run(pattern_, piece.source, piece.stream, piece.first, piece.count);
+    Stretch::Difference difference = run.compare(bytes + piece.at * size);
     if (difference.wrong == 0) continue;
     verdict.add({difference.wrong,
                  fmt::format("{}: {} wrong, first at element {}: expected {} (0x{:x}), got {} (0x{:x})",

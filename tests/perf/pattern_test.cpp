@@ -8,6 +8,7 @@
 #include <random>
 
 #include "common/numbers.hpp"
+#include "core/result.hpp"
 
 namespace tutti::perf {
 namespace {
@@ -163,9 +164,9 @@ TEST(Tolerance, OnlyUnevenAveragesOfFloatsHaveOne) {
   }
 }
 
-TEST(Run, ComparesWhatItWrote) {
+TEST(Stretch, ComparesWhatItWrote) {
   for (size_t count : {0u, 1u, 100u, 8191u, 8192u, 50000u}) {
-    Run run({DataType::Int32, ReduceOp::Sum, 2, 5}, Source::Raw, 1, 12345, count);
+    Stretch run({DataType::Int32, ReduceOp::Sum, 2, 5}, Source::Raw, 1, 12345, count);
     std::vector<uint32_t> data(count + 1, 7);
     run.write(data.data());
     EXPECT_EQ(data[count], 7u);
@@ -173,31 +174,31 @@ TEST(Run, ComparesWhatItWrote) {
     if (count < 2) continue;
     data[count - 1] ^= 1u << 31;
     data[count / 2] ^= 1;
-    Run::Difference difference = run.compare(data.data());
+    Stretch::Difference difference = run.compare(data.data());
     EXPECT_EQ(difference.wrong, count == 1 ? 1u : 2u);
     EXPECT_EQ(difference.first, count / 2);
     EXPECT_EQ(difference.got, difference.expected ^ 1u);
   }
 }
 
-TEST(Run, SeesDataFromElsewhere) {
+TEST(Stretch, SeesDataFromElsewhere) {
   Pattern p{DataType::Float32, ReduceOp::Sum, 4, 5};
   constexpr size_t kCount = 20000;
-  Run here(p, Source::Raw, 1, 0, kCount);
+  Stretch here(p, Source::Raw, 1, 0, kCount);
   std::vector<uint32_t> data(kCount);
   for (size_t shift : {1u, 16u, 64u, 1024u, 4096u, 8192u, 65536u}) {
-    Run(p, Source::Raw, 1, shift, kCount).write(data.data());
+    Stretch(p, Source::Raw, 1, shift, kCount).write(data.data());
     EXPECT_GT(here.compare(data.data()).wrong, kCount / 2) << shift;
   }
-  Run(p, Source::Raw, 2, 0, kCount).write(data.data());
+  Stretch(p, Source::Raw, 2, 0, kCount).write(data.data());
   EXPECT_GT(here.compare(data.data()).wrong, kCount / 2) << "another rank's";
-  Run({p.type, p.op, p.ranks, 6}, Source::Raw, 1, 0, kCount).write(data.data());
+  Stretch({p.type, p.op, p.ranks, 6}, Source::Raw, 1, 0, kCount).write(data.data());
   EXPECT_GT(here.compare(data.data()).wrong, kCount / 2) << "an earlier call's";
 }
 
-TEST(Run, NoNumberIsNeverRight) {
+TEST(Stretch, NoNumberIsNeverRight) {
   Pattern p{DataType::Float32, ReduceOp::Avg, 3, 5};
-  Run run(p, Source::Reduced, 0, 0, 10);
+  Stretch run(p, Source::Reduced, 0, 0, 10);
   std::vector<float> data(10);
   run.write(data.data());
   EXPECT_EQ(run.compare(data.data()).wrong, 0u);

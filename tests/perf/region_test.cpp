@@ -72,9 +72,9 @@ TEST(Region, RegionsOfACollective) {
   Memory memory(160);
   regions.receiveBefore.write(memory.data());
   EXPECT_EQ(regions.receiveAfter.compare(memory.data(), "").wrong, 30u);
-  Run(kPattern, Source::Raw, 0, 0, 10).write(memory.data());
-  Run(kPattern, Source::Raw, 1, 0, 10).write(memory.data() + 40);
-  Run(kPattern, Source::Raw, 3, 0, 10).write(memory.data() + 120);
+  Stretch(kPattern, Source::Raw, 0, 0, 10).write(memory.data());
+  Stretch(kPattern, Source::Raw, 1, 0, 10).write(memory.data() + 40);
+  Stretch(kPattern, Source::Raw, 3, 0, 10).write(memory.data() + 120);
   EXPECT_EQ(regions.receiveAfter.compare(memory.data(), "").wrong, 0u);
 
   regions = regionsOf(c, kPattern, place, false);
