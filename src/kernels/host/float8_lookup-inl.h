@@ -105,51 +105,63 @@ HWY_INLINE __m512i lookup128(__m512i low, __m512i high, __m512i index) {
   return index;
 }
 
-template <class Format>
-HWY_INLINE __m512i addFloat8(__m512i a, __m512i b) {
+/// sum[v] = a[v] + b[v] for N vectors, step by step side by side: one vector's steps all wait for each other.
+template <class Format, int N>
+HWY_INLINE void addFloat8(const __m512i (&a)[N], const __m512i (&b)[N], __m512i (&sum)[N]) {
   using Tables = Float8Tables<Format>;
   static constexpr Tables kTables;
   const auto table = [](const uint8_t* bytes) HWY_ATTR { return _mm512_load_si512(bytes); };
   const auto constant = [](int value) HWY_ATTR { return _mm512_set1_epi8(static_cast<char>(value)); };
 
-  const __m512i levelLow = table(kTables.level);
-  const __m512i levelHigh = table(kTables.level + 64);
-  const __m512i levelA = lookup128(levelLow, levelHigh, a);
-  const __m512i levelB = lookup128(levelLow, levelHigh, b);
-  const __m512i more = _mm512_max_epu8(levelA, levelB);
-  const __m512i less = _mm512_min_epu8(levelA, levelB);
-  const __mmask64 opposite = _mm512_movepi8_mask(_mm512_xor_si512(a, b));
-
-  const __m512i last = _mm512_or_si512(more, constant(Tables::kSteps - 1));
-  const __m512i apart = _mm512_min_epu8(_mm512_sub_epi8(last, less), constant(Tables::kNothing));
-  const __m512i significand = lookup64(table(kTables.larger), more);
-  const __m512i other = lookup64(table(kTables.smaller), apart);
-  const __m512i plus = _mm512_add_epi8(significand, other);
-  const __m512i sum = _mm512_mask_sub_epi8(plus, opposite, significand, other);
-  __m512i distance = lookup128(table(kTables.below), table(kTables.below + 64), sum);
-  if constexpr (Tables::F == 3) {
-    const __m512i high = lookup128(table(kTables.below + 128), table(kTables.below + 192), sum);
-    distance = _mm512_mask_mov_epi8(distance, _mm512_movepi8_mask(sum), high);
+  __m512i levelA[N], levelB[N], more[N], less[N], last[N], significand[N], other[N], total[N], distance[N],
+      code[N];
+  __mmask64 opposite[N];
+  for (int v = 0; v < N; ++v) {
+    levelA[v] = lookup128(table(kTables.level), table(kTables.level + 64), a[v]);
+    levelB[v] = lookup128(table(kTables.level), table(kTables.level + 64), b[v]);
   }
-  const __m512i result = _mm512_subs_epu8(last, distance);
-
-  __m512i code =
-      _mm512_min_epu8(_mm512_subs_epu8(result, constant(Tables::kToCode)), constant(Format::kLargest));
-  const __mmask64 small = _mm512_cmplt_epu8_mask(result, constant(Tables::kFirst - Tables::kSteps));
-  code = _mm512_mask_mov_epi8(code, small, lookup64(table(kTables.denormal), result));
-
-  // The sign of the larger one; an exact cancellation, also that of zeros, is +0.
-  __m512i sign = _mm512_mask_mov_epi8(a, _mm512_cmplt_epu8_mask(levelA, levelB), b);
-  const __mmask64 cancelled = _mm512_mask_cmpeq_epi8_mask(opposite, levelA, levelB);
-  sign = _mm512_mask_mov_epi8(sign, cancelled, _mm512_setzero_si512());
-  const __m512i sum8 = _mm512_ternarylogic_epi32(constant(0x7f), code, sign, 0xca);
-
-  __mmask64 nan = _mm512_cmpeq_epi8_mask(more, constant(Tables::kNan));
-  if constexpr (Tables::F == 2) {  // infinity minus infinity
-    nan |= _mm512_mask_cmpeq_epi8_mask(opposite, less, constant(Tables::kInfinity));
+  for (int v = 0; v < N; ++v) {
+    more[v] = _mm512_max_epu8(levelA[v], levelB[v]);
+    less[v] = _mm512_min_epu8(levelA[v], levelB[v]);
+    last[v] = _mm512_or_si512(more[v], constant(Tables::kSteps - 1));
+    opposite[v] = _mm512_movepi8_mask(_mm512_xor_si512(a[v], b[v]));
   }
-  constexpr int kNanCode = Tables::F == 3 ? kNanFloat8e4m3 : kNanFloat8e5m2;
-  return _mm512_mask_mov_epi8(sum8, nan, constant(kNanCode));
+  for (int v = 0; v < N; ++v) {
+    const __m512i apart = _mm512_min_epu8(_mm512_sub_epi8(last[v], less[v]), constant(Tables::kNothing));
+    significand[v] = lookup64(table(kTables.larger), more[v]);
+    other[v] = lookup64(table(kTables.smaller), apart);
+  }
+  for (int v = 0; v < N; ++v) {
+    const __m512i plus = _mm512_add_epi8(significand[v], other[v]);
+    total[v] = _mm512_mask_sub_epi8(plus, opposite[v], significand[v], other[v]);
+  }
+  for (int v = 0; v < N; ++v) {
+    distance[v] = lookup128(table(kTables.below), table(kTables.below + 64), total[v]);
+    if constexpr (Tables::F == 3) {
+      const __m512i high = lookup128(table(kTables.below + 128), table(kTables.below + 192), total[v]);
+      distance[v] = _mm512_mask_mov_epi8(distance[v], _mm512_movepi8_mask(total[v]), high);
+    }
+  }
+  for (int v = 0; v < N; ++v) {
+    const __m512i result = _mm512_subs_epu8(last[v], distance[v]);
+    const __m512i normal =
+        _mm512_min_epu8(_mm512_subs_epu8(result, constant(Tables::kToCode)), constant(Format::kLargest));
+    const __mmask64 small = _mm512_cmplt_epu8_mask(result, constant(Tables::kFirst - Tables::kSteps));
+    code[v] = _mm512_mask_mov_epi8(normal, small, lookup64(table(kTables.denormal), result));
+  }
+  for (int v = 0; v < N; ++v) {
+    // The sign of the larger one; an exact cancellation, also that of zeros, is +0.
+    const __m512i larger = _mm512_mask_mov_epi8(a[v], _mm512_cmplt_epu8_mask(levelA[v], levelB[v]), b[v]);
+    const __mmask64 cancelled = _mm512_mask_cmpeq_epi8_mask(opposite[v], levelA[v], levelB[v]);
+    const __m512i sign = _mm512_mask_mov_epi8(larger, cancelled, _mm512_setzero_si512());
+    __mmask64 nan = _mm512_cmpeq_epi8_mask(more[v], constant(Tables::kNan));
+    if constexpr (Tables::F == 2) {  // infinity minus infinity
+      nan |= _mm512_mask_cmpeq_epi8_mask(opposite[v], less[v], constant(Tables::kInfinity));
+    }
+    constexpr int kNanCode = Tables::F == 3 ? kNanFloat8e4m3 : kNanFloat8e5m2;
+    sum[v] = _mm512_mask_mov_epi8(_mm512_ternarylogic_epi32(constant(0x7f), code[v], sign, 0xca), nan,
+                                  constant(kNanCode));
+  }
 }
 
 /// A sum of two, as a kernel for the loops.
@@ -157,12 +169,19 @@ template <class Format>
 struct Float8LookupKernel : PlainKernel {
   using T = uint8_t;
   using Wide = ByteVec;
-  static constexpr int kUnroll = 1;
+  static constexpr int kUnroll = 2;
   static HWY_INLINE Wide load(const Byte* p, NoSpecial) { return loadBytes(p); }
-  static HWY_INLINE void combine(Wide& wide, Wide other) {
-    wide = Wide{addFloat8<Format>(wide.raw, other.raw)};
-  }
   static HWY_INLINE ByteVec narrow(Wide wide, NoSpecial) { return wide; }
+  template <int N>
+  static HWY_INLINE void combineAll(Wide (&wide)[N], const Wide (&others)[N]) {
+    __m512i a[N], b[N], sum[N];
+    for (int v = 0; v < N; ++v) {
+      a[v] = wide[v].raw;
+      b[v] = others[v].raw;
+    }
+    addFloat8<Format, N>(a, b, sum);
+    for (int v = 0; v < N; ++v) wide[v].raw = sum[v];
+  }
 };
 
 }  // namespace tutti::kernels::HWY_NAMESPACE

@@ -155,7 +155,7 @@ struct Float8Codec {
 };
 
 template <class Format, int op>
-struct Float8Kernel {
+struct Float8Kernel : EachVector<Float8Kernel<Format, op>> {
   using Codec = Float8Codec<Format>;
   using T = uint8_t;
   using Wide = FourFloats;

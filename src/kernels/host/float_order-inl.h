@@ -19,7 +19,7 @@ HWY_BEFORE_NAMESPACE();
 namespace tutti::kernels::HWY_NAMESPACE {
 
 template <DataType type, int op>
-struct OrderKernel : PlainKernel {
+struct OrderKernel : PlainKernel, EachVector<OrderKernel<type, op>> {
   using E = scalar::Element<type>;
   using T = std::make_signed_t<typename E::Storage>;
   using D = hn::ScalableTag<T>;

@@ -18,7 +18,7 @@ HWY_BEFORE_NAMESPACE();
 namespace tutti::kernels::HWY_NAMESPACE {
 
 template <typename Lane, int op>
-struct FloatKernel : PlainKernel {
+struct FloatKernel : PlainKernel, EachVector<FloatKernel<Lane, op>> {
   using T = Lane;
   using D = hn::ScalableTag<T>;
   using Wide = hn::Vec<D>;

@@ -108,7 +108,7 @@ struct Float16Format {
 #endif
 
 template <class Format, int op>
-struct HalfKernel : PlainKernel {
+struct HalfKernel : PlainKernel, EachVector<HalfKernel<Format, op>> {
   using T = uint16_t;
   using Wide = TwoFloats;
   static constexpr bool kFloating = true;

@@ -34,7 +34,7 @@ HWY_INLINE V multiply(V a, V b) {
 }
 
 template <typename Lane, int op>
-struct IntegerKernel : PlainKernel {
+struct IntegerKernel : PlainKernel, EachVector<IntegerKernel<Lane, op>> {
   using T = Lane;
   using D = hn::ScalableTag<T>;
   using Wide = hn::Vec<D>;

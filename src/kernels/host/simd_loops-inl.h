@@ -6,6 +6,7 @@
 //   Wide                      what a vector of elements becomes while it is combined
 //   load(p, special)          one vector of elements at p, unaligned
 //   combine(wide, other)      wide = wide op other
+//   combineAll(wide, others)  the same for arrays of vectors; EachVector<K> makes it from combine()
 //   narrow(wide, special)     back to a vector of bytes
 //   Special, isSpecial(s)     notes from load and narrow that the vector holds values that the kernel leaves
 //   to plain C++ kType, kOp                which reduction that is kUnroll                   vectors that are
@@ -69,20 +70,26 @@ HWY_NOINLINE void plainPart(Byte* dst, const void* const* srcs, int nSrcs, size_
   reduceFloat8From(K::kType, K::kOp, dst, srcs, nSrcs, offset / sizeof(typename K::T), elements);
 }
 
-/// One vector of a op b. `dst` may be a or b.
-template <class K, bool kStream>
+/// kVectors vectors of a op b. `dst` may be a or b.
+template <class K, bool kStream, int kVectors = 1>
 HWY_INLINE void pairStep(Byte* dst, const Byte* a, const Byte* b) {
   typename K::Special special{};
-  typename K::Wide wide = K::load(a, special);
-  K::combine(wide, K::load(b, special));
-  const ByteVec result = K::narrow(wide, special);
+  typename K::Wide wide[kVectors], others[kVectors];
+  for (int v = 0; v < kVectors; ++v) wide[v] = K::load(a + v * kVecBytes, special);
+  for (int v = 0; v < kVectors; ++v) others[v] = K::load(b + v * kVecBytes, special);
+  K::combineAll(wide, others);
+  ByteVec results[kVectors];
+  for (int v = 0; v < kVectors; ++v) results[v] = K::narrow(wide[v], special);
   if (HWY_UNLIKELY(K::isSpecial(special))) {
     const void* srcs[2] = {a, b};
-    plainPart<K>(dst, srcs, 2, 0, kVecBytes / sizeof(typename K::T));
-  } else if constexpr (kStream) {
-    hn::Stream(result, ByteTag(), dst);
-  } else {
-    hn::StoreU(result, ByteTag(), dst);
+    return plainPart<K>(dst, srcs, 2, 0, kVectors * kVecBytes / sizeof(typename K::T));
+  }
+  for (int v = 0; v < kVectors; ++v) {
+    if constexpr (kStream) {
+      hn::Stream(results[v], ByteTag(), dst + v * kVecBytes);
+    } else {
+      hn::StoreU(results[v], ByteTag(), dst + v * kVecBytes);
+    }
   }
 }
 
@@ -111,9 +118,7 @@ HWY_INLINE void pairLoop(Byte* dst, const Byte* a, const Byte* b, size_t bytes) 
   const size_t tailStart = bytes - kVecBytes;
   const bool hasTail = (bytes - i) % kVecBytes != 0;
   if (hasTail) pairStep<K, false>(tail, a + tailStart, b + tailStart);
-  for (; i + kBlock <= bytes; i += kBlock) {
-    for (size_t u = 0; u < kBlock; u += kVecBytes) pairStep<K, kStream>(dst + i + u, a + i + u, b + i + u);
-  }
+  for (; i + kBlock <= bytes; i += kBlock) pairStep<K, kStream, K::kUnroll>(dst + i, a + i, b + i);
   for (; i + kVecBytes <= bytes; i += kVecBytes) pairStep<K, kStream>(dst + i, a + i, b + i);
   if (hasTail) hn::StoreU(hn::Load(ByteTag(), tail), ByteTag(), dst + tailStart);
 }
@@ -231,6 +236,15 @@ void install(KernelTable& table, DataType type, int op) {
   table.pairStreaming[t][op] = pairStreaming<K>;
   table.many[t][op] = many<K>;
 }
+
+/// Gives a kernel with combine() its combineAll().
+template <class K>
+struct EachVector {
+  template <class Wide, int N>
+  static HWY_INLINE void combineAll(Wide (&wide)[N], const Wide (&others)[N]) {
+    for (int v = 0; v < N; ++v) K::combine(wide[v], others[v]);
+  }
+};
 
 /// Base of the kernels that handle every value themselves, by integer operations.
 struct PlainKernel {
