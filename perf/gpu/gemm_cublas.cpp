@@ -25,9 +25,9 @@ struct Cublas {
   int (*setStream)(Handle, cudaStream_t) = nullptr;
   int (*setSmCountTarget)(Handle, int) = nullptr;  // null in old versions
   int (*getVersion)(Handle, int*) = nullptr;
-  int (*gemmEx)(Handle, int opA, int opB, int m, int n, int k, const void* alpha, const void* a, int typeA, int lda,
-                const void* b, int typeB, int ldb, const void* beta, void* c, int typeC, int ldc, int compute,
-                int algorithm) = nullptr;
+  int (*gemmEx)(Handle, int opA, int opB, int m, int n, int k, const void* alpha, const void* a, int typeA,
+                int lda, const void* b, int typeB, int ldb, const void* beta, void* c, int typeC, int ldc,
+                int compute, int algorithm) = nullptr;
 };
 
 void check(int status, const char* call) {
@@ -36,7 +36,8 @@ void check(int status, const char* call) {
 
 class CublasGemm : public Gemm {
  public:
-  CublasGemm(const Cublas& api, int n, const void* a, const void* b, float* c) : api_(api), n_(n), a_(a), b_(b), c_(c) {
+  CublasGemm(const Cublas& api, int n, const void* a, const void* b, float* c)
+      : api_(api), n_(n), a_(a), b_(b), c_(c) {
     check(api_.create(&handle_), "cublasCreate");
   }
   ~CublasGemm() override { (void)api_.destroy(handle_); }
@@ -51,8 +52,8 @@ class CublasGemm : public Gemm {
     const float one = 1, zero = 0;
     if (stream != stream_) check(api_.setStream(handle_, stream), "cublasSetStream");
     stream_ = stream;
-    check(api_.gemmEx(handle_, kOpT, kOpN, n_, n_, n_, &one, a_, kR16BF, n_, b_, kR16BF, n_, &zero, c_, kR32F, n_,
-                      kCompute32F, kDefaultAlgorithm),
+    check(api_.gemmEx(handle_, kOpT, kOpN, n_, n_, n_, &one, a_, kR16BF, n_, b_, kR16BF, n_, &zero, c_, kR32F,
+                      n_, kCompute32F, kDefaultAlgorithm),
           "cublasGemmEx");
   }
 
@@ -88,7 +89,8 @@ void lookUp(void* library, const char* name, Function* out) {
 
 }  // namespace
 
-std::unique_ptr<Gemm> openCublas(const std::string& path, int n, const void* a, const void* b, float* c, std::string* why) {
+std::unique_ptr<Gemm> openCublas(const std::string& path, int n, const void* a, const void* b, float* c,
+                                 std::string* why) {
   std::vector<std::string> names{"libcublas.so.13", "libcublas.so.12", "libcublas.so"};
   if (!path.empty()) names.assign(1, path);
   void* library = nullptr;

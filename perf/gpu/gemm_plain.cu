@@ -1,4 +1,5 @@
-// A tensor-core product without libraries: 128x128 tiles of C per block, 32 deep, two stages filled by cp.async.
+// A tensor-core product without libraries: 128x128 tiles of C per block, 32 deep, two stages filled by
+// cp.async.
 #include <cuda_bf16.h>
 #include <cuda_pipeline_primitives.h>
 #include <mma.h>
@@ -15,8 +16,9 @@ namespace wmma = nvcuda::wmma;
 
 constexpr int kTile = 128;
 constexpr int kDepth = 32;
-constexpr int kPadded = kDepth + 8;  // rows 80 bytes apart: 16-byte aligned, and neighbours on different banks
-constexpr int kThreads = 256;        // 8 warps, each 32 rows by 64 columns
+constexpr int kPadded =
+    kDepth + 8;                // rows 80 bytes apart: 16-byte aligned, and neighbours on different banks
+constexpr int kThreads = 256;  // 8 warps, each 32 rows by 64 columns
 
 struct Stage {
   __nv_bfloat16 a[kTile][kPadded];
@@ -31,8 +33,9 @@ __device__ __forceinline__ void loadTile(__nv_bfloat16 (*to)[kPadded], const __n
   }
 }
 
-__global__ void __launch_bounds__(kThreads) plainGemm(const __nv_bfloat16* __restrict__ a,
-                                                      const __nv_bfloat16* __restrict__ b, float* __restrict__ c, int n) {
+__global__ void __launch_bounds__(kThreads)
+    plainGemm(const __nv_bfloat16* __restrict__ a, const __nv_bfloat16* __restrict__ b, float* __restrict__ c,
+              int n) {
   __shared__ __align__(128) Stage stages[2];
   int row0 = blockIdx.y * kTile, column0 = blockIdx.x * kTile;
   int warp = threadIdx.x / 32;
@@ -61,7 +64,8 @@ __global__ void __launch_bounds__(kThreads) plainGemm(const __nv_bfloat16* __res
 #pragma unroll
       for (int i = 0; i < 2; ++i) wmma::load_matrix_sync(left[i], &stages[s].a[warpRow + 16 * i][d], kPadded);
 #pragma unroll
-      for (int j = 0; j < 4; ++j) wmma::load_matrix_sync(right[j], &stages[s].b[warpColumn + 16 * j][d], kPadded);
+      for (int j = 0; j < 4; ++j)
+        wmma::load_matrix_sync(right[j], &stages[s].b[warpColumn + 16 * j][d], kPadded);
 #pragma unroll
       for (int i = 0; i < 2; ++i)
 #pragma unroll

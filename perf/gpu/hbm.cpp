@@ -1,4 +1,5 @@
-// How fast device memory can be copied and added, by method, thread blocks and bytes in flight; and the copy engine.
+// How fast device memory can be copied and added, by method, thread blocks and bytes in flight; and the copy
+// engine.
 #include <algorithm>
 #include <cstdio>
 #include <vector>
@@ -47,10 +48,12 @@ class HbmPerf {
     std::vector<int> counts = options_.smoke   ? std::vector<int>{1, 8}
                               : options_.quick ? std::vector<int>{1, 4, 8, 16, 32, 64}
                                                : std::vector<int>{1, 2, 4, 8, 16, 24, 32, 48, 64, 96};
-    counts.erase(std::remove_if(counts.begin(), counts.end(), [&](int b) { return b >= gpu_.smCount; }), counts.end());
+    counts.erase(std::remove_if(counts.begin(), counts.end(), [&](int b) { return b >= gpu_.smCount; }),
+                 counts.end());
     if (options_.smoke) return counts;
     counts.push_back(gpu_.smCount);
-    // Two blocks on an SM help plain loads; a bulk ring takes most of the shared memory, so there is no room for two.
+    // Two blocks on an SM help plain loads; a bulk ring takes most of the shared memory, so there is no room
+    // for two.
     if (!needsSm90) counts.push_back(2 * gpu_.smCount);
     return counts;
   }
@@ -59,7 +62,8 @@ class HbmPerf {
     size_t at = (static_cast<size_t>(k) % (arrayBytes_ / bytes)) * bytes;
     MoveArguments arguments;
     arguments.out = arrays_[0].as(at);
-    for (int i = 0; i < variant.inputs; ++i) arguments.in[i] = arrays_[i + 1 + (variant.addsToOut ? 1 : 0)].as(at);
+    for (int i = 0; i < variant.inputs; ++i)
+      arguments.in[i] = arrays_[i + 1 + (variant.addsToOut ? 1 : 0)].as(at);
     arguments.bytes = bytes;
     arguments.blocks = blocks;
     arguments.stream = stream_;
@@ -83,11 +87,12 @@ class HbmPerf {
     bool verified = false;
     for (int blocks : blockCounts(variant.needsSm90)) {
       report_.measure(head + "/blocks:" + std::to_string(blocks) + tail, [&](Row& row) {
-        if (variant.needsSm90 && gpu_.major < 9) throw NotAvailable("cp.async.bulk needs compute capability 9.0");
+        if (variant.needsSm90 && gpu_.major < 9)
+          throw NotAvailable("cp.async.bulk needs compute capability 9.0");
         if (!verified) verify(variant);
         verified = true;
-        // Few blocks get less to do, in slices that walk through the arrays so that L2 (or what is dirty in it) does not
-        // decide the result.
+        // Few blocks get less to do, in slices that walk through the arrays so that L2 (or what is dirty in
+        // it) does not decide the result.
         size_t bytes = arrayBytes_;
         while (bytes > 32 * kMiB * static_cast<size_t>(blocks)) bytes /= 2;
         int perSample = 2;
@@ -118,7 +123,8 @@ class HbmPerf {
         int perSample = options_.smoke ? 2 : repetitions(bytes);
         row.us = timeOnStream(stream_, options_.samples, perSample, [&](int k) {
           size_t at = (static_cast<size_t>(k) % (arrayBytes_ / bytes)) * bytes;
-          GPU_CALL(cudaMemcpyAsync(arrays_[0].as(at), arrays_[1].as(at), bytes, cudaMemcpyDeviceToDevice, stream_));
+          GPU_CALL(cudaMemcpyAsync(arrays_[0].as(at), arrays_[1].as(at), bytes, cudaMemcpyDeviceToDevice,
+                                   stream_));
         });
         row.iterations = perSample;
         row.bandwidth(2.0 * bytes, gpu_.hbmGBps());
@@ -164,7 +170,8 @@ class HbmPerf {
 
 int main(int argc, char** argv) {
   using namespace tutti::gpuperf;
-  Options options = Options::parse(argc, argv, "device memory: copies and sums by method, blocks and bytes in flight");
+  Options options =
+      Options::parse(argc, argv, "device memory: copies and sums by method, blocks and bytes in flight");
   GpuFacts gpu = openGpu(options);
   Report report(options, "gpu_hbm");
   describe(report, gpu);

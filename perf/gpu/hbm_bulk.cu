@@ -10,7 +10,8 @@ namespace {
 constexpr int kCopyThreads = 32;  // one of them works
 constexpr int kSumThreads = 512;
 
-// How many stores may still read their stage while the next load is issued: the rest of the ring is loads in flight.
+// How many stores may still read their stage while the next load is issued: the rest of the ring is loads in
+// flight.
 template <int kStages>
 inline constexpr int kLag = kStages >= 8 ? 2 : 1;
 
@@ -19,7 +20,9 @@ struct AddFp32 {};
 struct AddBf16 {};
 
 #if TUTTI_HAS_BULK
-__device__ __forceinline__ void emit(Store, char* out, const char* stage, uint32_t bytes) { bulkStore(out, stage, bytes); }
+__device__ __forceinline__ void emit(Store, char* out, const char* stage, uint32_t bytes) {
+  bulkStore(out, stage, bytes);
+}
 __device__ __forceinline__ void emit(AddFp32, char* out, const char* stage, uint32_t bytes) {
   bulkAddF32(out, stage, bytes);
 }
@@ -28,7 +31,8 @@ __device__ __forceinline__ void emit(AddBf16, char* out, const char* stage, uint
 }
 #endif
 
-// out = in, or out += in. No thread touches the data: what a load brought is read by the store, both by the copy hardware.
+// out = in, or out += in. No thread touches the data: what a load brought is read by the store, both by the
+// copy hardware.
 template <typename Sink, int kStages, int kChunk>
 __global__ void __launch_bounds__(kCopyThreads) moveBulk(char* out, const char* in, size_t chunks) {
 #if TUTTI_HAS_BULK
@@ -63,8 +67,8 @@ __global__ void __launch_bounds__(kCopyThreads) moveBulk(char* out, const char* 
 
 // out = sum of the inputs, added by the block's threads in shared memory, in place of the first input.
 template <typename Element, int kInputs, int kStages, int kChunk>
-__global__ void __launch_bounds__(kSumThreads) sumBulk(char* out, const char* in0, const char* in1, const char* in2,
-                                                       const char* in3, size_t chunks) {
+__global__ void __launch_bounds__(kSumThreads)
+    sumBulk(char* out, const char* in0, const char* in1, const char* in2, const char* in3, size_t chunks) {
 #if TUTTI_HAS_BULK
   extern __shared__ __align__(128) char stages[];
   __shared__ uint64_t full[kStages];
@@ -94,7 +98,8 @@ __global__ void __launch_bounds__(kSumThreads) sumBulk(char* out, const char* in
       for (int i = 1; i < kInputs; ++i) sum = addVector<Element>(sum, stage[v + i * (kChunk / 16)]);
       stage[v] = sum;
     }
-    // Every thread hands its reads and writes of the stage to the copy hardware, then thread 0 may store and refill it.
+    // Every thread hands its reads and writes of the stage to the copy hardware, then thread 0 may store and
+    // refill it.
     fenceAsyncShared();
     __syncthreads();
     if (threadIdx.x != 0) continue;
@@ -126,8 +131,8 @@ void launchSum(const MoveArguments& arguments) {
   constexpr int kShared = kInputs * kStages * kChunk;
   GPU_CALL(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kShared));
   auto in = [&](int k) { return static_cast<const char*>(arguments.in[k]); };
-  kernel<<<arguments.blocks, kSumThreads, kShared, arguments.stream>>>(static_cast<char*>(arguments.out), in(0), in(1),
-                                                                       in(2), in(3), arguments.bytes / kChunk);
+  kernel<<<arguments.blocks, kSumThreads, kShared, arguments.stream>>>(
+      static_cast<char*>(arguments.out), in(0), in(1), in(2), in(3), arguments.bytes / kChunk);
   checkLaunch("sumBulk");
 }
 
@@ -139,8 +144,8 @@ void appendCopy(std::vector<MoveVariant>& list) {
 
 template <typename Element, int kInputs, int kStages, int kChunk>
 void appendSum(std::vector<MoveVariant>& list) {
-  list.push_back({"bulk", Element::kName, kInputs, static_cast<size_t>(kInputs) * kStages * kChunk, kChunk, false, true,
-                  launchSum<Element, kInputs, kStages, kChunk>});
+  list.push_back({"bulk", Element::kName, kInputs, static_cast<size_t>(kInputs) * kStages * kChunk, kChunk,
+                  false, true, launchSum<Element, kInputs, kStages, kChunk>});
 }
 
 template <typename Element>
@@ -162,8 +167,10 @@ std::vector<MoveVariant> bulkVariants() {
   appendSums<Fp32>(list);
   appendSums<Bf16>(list);
   appendSums<Fp8>(list);
-  list.push_back({"bulk_add", Fp32::kName, 1, 8 * 16 * kKiB, 16 * kKiB, true, true, launchMove<AddFp32, 8, 16 * kKiB>});
-  list.push_back({"bulk_add", Bf16::kName, 1, 8 * 16 * kKiB, 16 * kKiB, true, true, launchMove<AddBf16, 8, 16 * kKiB>});
+  list.push_back(
+      {"bulk_add", Fp32::kName, 1, 8 * 16 * kKiB, 16 * kKiB, true, true, launchMove<AddFp32, 8, 16 * kKiB>});
+  list.push_back(
+      {"bulk_add", Bf16::kName, 1, 8 * 16 * kKiB, 16 * kKiB, true, true, launchMove<AddBf16, 8, 16 * kKiB>});
   return list;
 }
 

@@ -13,8 +13,8 @@ struct Inputs {
   const uint4* at[4];
 };
 
-// A block takes tiles of kThreads * kUnroll vectors in turn with the others. All loads of a tile are issued before the first
-// sum. The streaming hints keep L2 for what somebody will read again.
+// A block takes tiles of kThreads * kUnroll vectors in turn with the others. All loads of a tile are issued
+// before the first sum. The streaming hints keep L2 for what somebody will read again.
 template <typename Element, int kInputs, int kUnroll>
 __global__ void __launch_bounds__(kThreads) moveVectors(uint4* __restrict__ out, Inputs in, size_t tiles) {
   for (size_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
@@ -46,8 +46,8 @@ void launch(const MoveArguments& arguments) {
 
 template <typename Element, int kInputs, int kUnroll>
 void append(std::vector<MoveVariant>& list) {
-  list.push_back({"vec", Element::kName, kInputs, sizeof(uint4) * kUnroll * kInputs, sizeof(uint4) * kThreads * kUnroll,
-                  false, false, launch<Element, kInputs, kUnroll>});
+  list.push_back({"vec", Element::kName, kInputs, sizeof(uint4) * kUnroll * kInputs,
+                  sizeof(uint4) * kThreads * kUnroll, false, false, launch<Element, kInputs, kUnroll>});
 }
 
 template <typename Element>
@@ -90,9 +90,12 @@ std::vector<MoveVariant> vectorVariants() {
 }
 
 void fillInput(const std::string& type, void* data, size_t bytes, unsigned input, cudaStream_t stream) {
-  if (type == Fp32::kName) fill<Fp32>(data, bytes, input, stream);
-  else if (type == Bf16::kName) fill<Bf16>(data, bytes, input, stream);
-  else fill<Fp8>(data, bytes, input, stream);
+  if (type == Fp32::kName)
+    fill<Fp32>(data, bytes, input, stream);
+  else if (type == Bf16::kName)
+    fill<Bf16>(data, bytes, input, stream);
+  else
+    fill<Fp8>(data, bytes, input, stream);
 }
 
 unsigned long long wrongElements(const std::string& type, const void* data, size_t bytes, unsigned inputs,
@@ -100,9 +103,12 @@ unsigned long long wrongElements(const std::string& type, const void* data, size
   DeviceBuffer counter(sizeof(unsigned long long));
   auto* wrong = counter.as<unsigned long long>();
   GPU_CALL(cudaMemsetAsync(wrong, 0, sizeof *wrong, stream));
-  if (type == Fp32::kName) count<Fp32>(data, bytes, inputs, wrong, stream);
-  else if (type == Bf16::kName) count<Bf16>(data, bytes, inputs, wrong, stream);
-  else count<Fp8>(data, bytes, inputs, wrong, stream);
+  if (type == Fp32::kName)
+    count<Fp32>(data, bytes, inputs, wrong, stream);
+  else if (type == Bf16::kName)
+    count<Bf16>(data, bytes, inputs, wrong, stream);
+  else
+    count<Fp8>(data, bytes, inputs, wrong, stream);
   unsigned long long result = 0;
   GPU_CALL(cudaMemcpyAsync(&result, wrong, sizeof result, cudaMemcpyDeviceToHost, stream));
   GPU_CALL(cudaStreamSynchronize(stream));

@@ -53,8 +53,14 @@ class NumaBuffer {
 class HostDevicePerf {
  public:
   HostDevicePerf(const Options& options, const GpuFacts& gpu, Report& report)
-      : options_(options), gpu_(gpu), report_(report), bytes_(options.smoke ? kMiB : 256 * kMiB), device_(bytes_),
-        second_(bytes_), up_(bytes_), down_(bytes_) {}
+      : options_(options),
+        gpu_(gpu),
+        report_(report),
+        bytes_(options.smoke ? kMiB : 256 * kMiB),
+        device_(bytes_),
+        second_(bytes_),
+        up_(bytes_),
+        down_(bytes_) {}
 
   void run() {
     latencies();
@@ -77,11 +83,14 @@ class HostDevicePerf {
   void latencies() {
     for (size_t bytes : {size_t{8}, size_t{4096}, size_t{65536}, kMiB}) {
       for (bool up : {true, false}) {
-        std::string name = std::string("host_device/") + (up ? "h2d" : "d2h") + "_to_completion/bytes:" + std::to_string(bytes);
+        std::string name = std::string("host_device/") + (up ? "h2d" : "d2h") +
+                           "_to_completion/bytes:" + std::to_string(bytes);
         report_.measure(name, [&](Row& row) {
           row.us = timeOnHost(10, options_.smoke ? 2 : 200, [&] {
-            if (up) toDevice(0, bytes, stream_);
-            else toHost(0, bytes, stream_);
+            if (up)
+              toDevice(0, bytes, stream_);
+            else
+              toHost(0, bytes, stream_);
             stream_.sync();
           });
           row.iterations = 1;
@@ -95,7 +104,8 @@ class HostDevicePerf {
   void chunkCurve(const std::string& way) {
     for (size_t chunk = options_.smoke ? bytes_ : 16384; chunk <= bytes_; chunk *= options_.quick ? 16 : 4) {
       report_.measure("host_device/" + way + "/chunk:" + std::to_string(chunk), [&](Row& row) {
-        size_t total = std::min(bytes_, chunk * 2048);  // small chunks are bound by calls: no need for all of it
+        size_t total =
+            std::min(bytes_, chunk * 2048);  // small chunks are bound by calls: no need for all of it
         double ways = way == "both" ? 2 : 1;
         row.us = timeOnStream(stream_, options_.samples, 1, [&](int) {
           // Both ways: the second stream starts after the first event and ends before the last.
@@ -122,14 +132,18 @@ class HostDevicePerf {
     size_t bytes = std::min(bytes_, 64 * kMiB);
     std::vector<char> memory(bytes, 1);
     for (bool up : {true, false}) {
-      report_.measure(std::string("host_device/") + (up ? "h2d" : "d2h") + "_pageable/bytes:" + std::to_string(bytes), [&](Row& row) {
-        row.us = timeOnHost(1, std::min(options_.samples, 5), [&] {
-          if (up) GPU_CALL(cudaMemcpy(device_.as(), memory.data(), bytes, cudaMemcpyHostToDevice));
-          else GPU_CALL(cudaMemcpy(memory.data(), device_.as(), bytes, cudaMemcpyDeviceToHost));
-        });
-        row.iterations = 1;
-        row.bandwidth(static_cast<double>(bytes), gpu_.pcieGBps());
-      });
+      report_.measure(
+          std::string("host_device/") + (up ? "h2d" : "d2h") + "_pageable/bytes:" + std::to_string(bytes),
+          [&](Row& row) {
+            row.us = timeOnHost(1, std::min(options_.samples, 5), [&] {
+              if (up)
+                GPU_CALL(cudaMemcpy(device_.as(), memory.data(), bytes, cudaMemcpyHostToDevice));
+              else
+                GPU_CALL(cudaMemcpy(memory.data(), device_.as(), bytes, cudaMemcpyDeviceToHost));
+            });
+            row.iterations = 1;
+            row.bandwidth(static_cast<double>(bytes), gpu_.pcieGBps());
+          });
     }
   }
 
@@ -165,7 +179,8 @@ class HostDevicePerf {
     }
   }
 
-  // Copies within the device that prefer the copy engines, in several streams: the sum stops growing when all are busy.
+  // Copies within the device that prefer the copy engines, in several streams: the sum stops growing when all
+  // are busy.
   void engines() {
     report_.fact("host_device/copy_engines", std::to_string(gpu_.copyEngines) + " reported by the driver");
     constexpr int kStreams = 4;
@@ -193,20 +208,29 @@ class HostDevicePerf {
 
   void numaNodes() {
     int nodes = 0;
-    while (nodes < 64 && std::ifstream("/sys/devices/system/node/node" + std::to_string(nodes) + "/cpulist").good()) ++nodes;
-    report_.fact("host_device/numa", "GPU beside node " + std::to_string(gpu_.hostNumaNode) + " of " + std::to_string(nodes));
+    while (nodes < 64 &&
+           std::ifstream("/sys/devices/system/node/node" + std::to_string(nodes) + "/cpulist").good())
+      ++nodes;
+    report_.fact("host_device/numa",
+                 "GPU beside node " + std::to_string(gpu_.hostNumaNode) + " of " + std::to_string(nodes));
     for (int node = 0; node < nodes && nodes > 1; ++node) {
       for (bool up : {true, false}) {
-        report_.measure(std::string("host_device/") + (up ? "h2d" : "d2h") + "_from_numa_node:" + std::to_string(node), [&](Row& row) {
-          size_t bytes = std::min(bytes_, 64 * kMiB);
-          NumaBuffer memory(bytes, node);
-          row.us = timeOnStream(stream_, options_.samples, 2, [&](int) {
-            if (up) GPU_CALL(cudaMemcpyAsync(device_.as(), memory.data(), bytes, cudaMemcpyHostToDevice, stream_));
-            else GPU_CALL(cudaMemcpyAsync(memory.data(), device_.as(), bytes, cudaMemcpyDeviceToHost, stream_));
-          });
-          row.iterations = 2;
-          row.bandwidth(static_cast<double>(bytes), gpu_.pcieGBps());
-        });
+        report_.measure(
+            std::string("host_device/") + (up ? "h2d" : "d2h") + "_from_numa_node:" + std::to_string(node),
+            [&](Row& row) {
+              size_t bytes = std::min(bytes_, 64 * kMiB);
+              NumaBuffer memory(bytes, node);
+              row.us = timeOnStream(stream_, options_.samples, 2, [&](int) {
+                if (up)
+                  GPU_CALL(
+                      cudaMemcpyAsync(device_.as(), memory.data(), bytes, cudaMemcpyHostToDevice, stream_));
+                else
+                  GPU_CALL(
+                      cudaMemcpyAsync(memory.data(), device_.as(), bytes, cudaMemcpyDeviceToHost, stream_));
+              });
+              row.iterations = 2;
+              row.bandwidth(static_cast<double>(bytes), gpu_.pcieGBps());
+            });
       }
     }
   }
@@ -226,7 +250,8 @@ class HostDevicePerf {
 
 int main(int argc, char** argv) {
   using namespace tutti::gpuperf;
-  Options options = Options::parse(argc, argv, "host and device: bandwidth, chunk sizes, latency, copy engines, NUMA");
+  Options options =
+      Options::parse(argc, argv, "host and device: bandwidth, chunk sizes, latency, copy engines, NUMA");
   GpuFacts gpu = openGpu(options);
   Report report(options, "gpu_host_device");
   describe(report, gpu);

@@ -1,4 +1,5 @@
-// Flags from SM to SM through L2, in every protocol the engine may choose, beside the bare latency of an L2 load.
+// Flags from SM to SM through L2, in every protocol the engine may choose, beside the bare latency of an L2
+// load.
 #include <algorithm>
 
 #include "common/channels.cuh"
@@ -14,14 +15,16 @@ constexpr uint64_t kBoundNs = 1000000000ull;
 
 // Block 0 plays with block `partner`; the others leave at once. The host gives every block an SM of its own.
 template <typename Channel>
-__global__ void __launch_bounds__(32) pingPongOfBlocks(uint32_t* slots, int partner, uint32_t rounds,
-                                                       PingPongResult* results) {
+__global__ void __launch_bounds__(32)
+    pingPongOfBlocks(uint32_t* slots, int partner, uint32_t rounds, PingPongResult* results) {
   bool starts = blockIdx.x == 0;
   if (!starts && static_cast<int>(blockIdx.x) != partner) return;
   Channel there{slots};
   Channel back{slots + kSlotWords};
-  if (starts) pingPong(there, back, true, rounds, kBoundNs, results);
-  else pingPong(back, there, false, rounds, kBoundNs, results + 1);
+  if (starts)
+    pingPong(there, back, true, rounds, kBoundNs, results);
+  else
+    pingPong(back, there, false, rounds, kBoundNs, results + 1);
 }
 
 // Loads of which each needs the one before for its address: the memory holds zeros.

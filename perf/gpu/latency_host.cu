@@ -1,4 +1,5 @@
-// Flags between GPU and CPU: the GPU always answers through mapped host memory; the CPU reaches the GPU in several ways.
+// Flags between GPU and CPU: the GPU always answers through mapped host memory; the CPU reaches the GPU in
+// several ways.
 #include <dlfcn.h>
 
 #include <atomic>
@@ -32,7 +33,8 @@ void playWithCpu(Row& row, const Options& options, uint32_t rounds, uint32_t* fr
     reset(0);
     GPU_CALL(cudaMemsetAsync(result.as(), 0, result.bytes(), stream));
     stream.sync();
-    pingPongWithCpu<<<1, 1, 0, stream>>>(toCpu.device<uint32_t>(), fromCpu, rounds, result.as<PingPongResult>());
+    pingPongWithCpu<<<1, 1, 0, stream>>>(toCpu.device<uint32_t>(), fromCpu, rounds,
+                                         result.as<PingPongResult>());
     checkLaunch("pingPongWithCpu");
     double deadline = nowUs() + 2e6;
     bool late = false;
@@ -45,7 +47,8 @@ void playWithCpu(Row& row, const Options& options, uint32_t rounds, uint32_t* fr
     GPU_CALL(cudaMemcpyAsync(&side, result.as(), sizeof side, cudaMemcpyDeviceToHost, stream));
     stream.sync();
     if (late || side.rounds != rounds)
-      throw Failure("only " + std::to_string(side.rounds) + " of " + std::to_string(rounds) + " rounds in 2 s");
+      throw Failure("only " + std::to_string(side.rounds) + " of " + std::to_string(rounds) +
+                    " rounds in 2 s");
     if (s > 0) us.push_back(side.ns / 1e3 / rounds);
   }
   row.us = spreadOf(us);
@@ -154,7 +157,8 @@ void measureFlagsWithCpu(const Options& options, Report& report) {
     for (uint32_t i = 0; i < fewer + 2; ++i) values.host<uint32_t>()[i] = i;
     Stream writes;
     auto enqueue = [&](uint32_t v) {
-      GPU_CALL(cudaMemcpyAsync(flag.as(), values.host<uint32_t>() + v, sizeof v, cudaMemcpyHostToDevice, writes));
+      GPU_CALL(
+          cudaMemcpyAsync(flag.as(), values.host<uint32_t>() + v, sizeof v, cudaMemcpyHostToDevice, writes));
     };
     playWithCpu(
         row, options, fewer, flag.as<uint32_t>(),

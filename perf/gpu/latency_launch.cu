@@ -9,7 +9,9 @@ namespace {
 
 __global__ void empty() {}
 
-__global__ void storeFlag(uint32_t* flag, uint32_t value) { storeReleaseSys(flag, value); }
+__global__ void storeFlag(uint32_t* flag, uint32_t value) {
+  storeReleaseSys(flag, value);
+}
 
 void launchEmpty(cudaStream_t stream) {
   empty<<<1, 32, 0, stream>>>();

@@ -1,4 +1,5 @@
-// cuStreamWaitValue32 and cuStreamWriteValue32: what a CPU thread pays to steer copies and kernels of a stream.
+// cuStreamWaitValue32 and cuStreamWriteValue32: what a CPU thread pays to steer copies and kernels of a
+// stream.
 #include <functional>
 
 #include "common/driver.hpp"
@@ -22,14 +23,16 @@ const Driver& driverWithStreamValues() {
 }
 
 void waitValue(cudaStream_t stream, const uint32_t* device, uint32_t v) {
-  GPU_DRIVER(Driver::get().streamWaitValue32(stream, reinterpret_cast<CUdeviceptr>(device), v, CU_STREAM_WAIT_VALUE_GEQ));
+  GPU_DRIVER(Driver::get().streamWaitValue32(stream, reinterpret_cast<CUdeviceptr>(device), v,
+                                             CU_STREAM_WAIT_VALUE_GEQ));
 }
 void writeValue(cudaStream_t stream, const uint32_t* device, uint32_t v) {
   GPU_DRIVER(Driver::get().streamWriteValue32(stream, reinterpret_cast<CUdeviceptr>(device), v, 0));
 }
 
-// The stream waits for message i of the CPU, does `between`, and answers i. All rounds are enqueued before the first one
-// starts; should anything fail, the flag is opened for all of them, so that no stream stays blocked.
+// The stream waits for message i of the CPU, does `between`, and answers i. All rounds are enqueued before
+// the first one starts; should anything fail, the flag is opened for all of them, so that no stream stays
+// blocked.
 void cpuRoundTrip(Row& row, const Options& options, const std::function<void(cudaStream_t)>& between) {
   driverWithStreamValues();
   HostBuffer flags(8192);
@@ -53,7 +56,8 @@ void cpuRoundTrip(Row& row, const Options& options, const std::function<void(cud
       for (uint32_t i = 1; i <= rounds + 1; ++i) {
         __atomic_store_n(go, i, __ATOMIC_RELEASE);
         while (__atomic_load_n(answered, __ATOMIC_ACQUIRE) < i)
-          if (nowUs() > deadline) throw Failure("the stream did not answer message " + std::to_string(i) + " in 2 s");
+          if (nowUs() > deadline)
+            throw Failure("the stream did not answer message " + std::to_string(i) + " in 2 s");
         if (i == 1) start = nowUs();
       }
       double took = nowUs() - start;
@@ -70,7 +74,8 @@ void cpuRoundTrip(Row& row, const Options& options, const std::function<void(cud
 }
 
 // Two streams answer each other, with no CPU and no kernel between: per hop.
-void streamToStream(Row& row, const Options& options, uint32_t* flags, const std::function<void()>& releaseAll) {
+void streamToStream(Row& row, const Options& options, uint32_t* flags,
+                    const std::function<void()>& releaseAll) {
   uint32_t* there = flags;
   uint32_t* back = flags + 1024;
   uint32_t rounds = options.smoke ? 3 : 100;

@@ -64,6 +64,8 @@ void NcclLibrary::allReduce(const float* in, float* out, size_t count, Comm comm
   check(allReduce_(in, out, count, kFloat32, kSum, comm, stream), "ncclAllReduce");
 }
 
-void NcclLibrary::leave(Comm comm) const { check(commDestroy_(comm), "ncclCommDestroy"); }
+void NcclLibrary::leave(Comm comm) const {
+  check(commDestroy_(comm), "ncclCommDestroy");
+}
 
 }  // namespace tutti::gpuperf

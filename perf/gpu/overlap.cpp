@@ -1,4 +1,5 @@
-// A large matrix product with communication beside it: on a few SMs, and by the copy engine. And which copies need no SM.
+// A large matrix product with communication beside it: on a few SMs, and by the copy engine. And which copies
+// need no SM.
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -18,9 +19,18 @@ constexpr size_t kMiB = 1 << 20;
 class OverlapPerf {
  public:
   OverlapPerf(const Options& options, const GpuFacts& gpu, Report& report)
-      : options_(options), gpu_(gpu), report_(report), n_(options.smoke ? 256 : 8192),
-        bytes_(options.smoke ? 16 * kMiB : 1024 * kMiB), a_(2ull * n_ * n_), b_(2ull * n_ * n_), c_(4ull * n_ * n_),
-        from_(bytes_), to_(bytes_), state_(sizeof(PersistentCopyState)), chunk_(std::min(64 * kMiB, bytes_ / 4)),
+      : options_(options),
+        gpu_(gpu),
+        report_(report),
+        n_(options.smoke ? 256 : 8192),
+        bytes_(options.smoke ? 16 * kMiB : 1024 * kMiB),
+        a_(2ull * n_ * n_),
+        b_(2ull * n_ * n_),
+        c_(4ull * n_ * n_),
+        from_(bytes_),
+        to_(bytes_),
+        state_(sizeof(PersistentCopyState)),
+        chunk_(std::min(64 * kMiB, bytes_ / 4)),
         host_(chunk_) {
     fillRandomBf16(a_.as(), static_cast<size_t>(n_) * n_, 1, gemmStream_);
     fillRandomBf16(b_.as(), static_cast<size_t>(n_) * n_, 2, gemmStream_);
@@ -38,18 +48,30 @@ class OverlapPerf {
       withCopyKernel(sms, true, false);
       withCopyKernel(sms, true, true);
     }
-    withCopyEngine("d2d_memcpy", [&](size_t at, size_t bytes) {
-      GPU_CALL(cudaMemcpyAsync(to_.as(at), from_.as(at), bytes, cudaMemcpyDeviceToDevice, copyStream_));
-    }, 2);
-    withCopyEngine("d2d_batch_prefer_overlap", [&](size_t at, size_t bytes) {
-      copyBatch({{to_.as(at), from_.as(at), bytes}}, true, copyStream_);
-    }, 2);
-    withCopyEngine("h2d", [&](size_t at, size_t bytes) {
-      GPU_CALL(cudaMemcpyAsync(to_.as(at), host_.host(), bytes, cudaMemcpyHostToDevice, copyStream_));
-    }, 1);
-    withCopyEngine("d2h", [&](size_t at, size_t bytes) {
-      GPU_CALL(cudaMemcpyAsync(host_.host(), from_.as(at), bytes, cudaMemcpyDeviceToHost, copyStream_));
-    }, 1);
+    withCopyEngine(
+        "d2d_memcpy",
+        [&](size_t at, size_t bytes) {
+          GPU_CALL(cudaMemcpyAsync(to_.as(at), from_.as(at), bytes, cudaMemcpyDeviceToDevice, copyStream_));
+        },
+        2);
+    withCopyEngine(
+        "d2d_batch_prefer_overlap",
+        [&](size_t at, size_t bytes) {
+          copyBatch({{to_.as(at), from_.as(at), bytes}}, true, copyStream_);
+        },
+        2);
+    withCopyEngine(
+        "h2d",
+        [&](size_t at, size_t bytes) {
+          GPU_CALL(cudaMemcpyAsync(to_.as(at), host_.host(), bytes, cudaMemcpyHostToDevice, copyStream_));
+        },
+        1);
+    withCopyEngine(
+        "d2h",
+        [&](size_t at, size_t bytes) {
+          GPU_CALL(cudaMemcpyAsync(host_.host(), from_.as(at), bytes, cudaMemcpyDeviceToHost, copyStream_));
+        },
+        1);
   }
 
  private:
@@ -67,7 +89,8 @@ class OverlapPerf {
       launchHoldAllSms(gemmStream_, gpu_.smCount, arrived.as<uint32_t>(), held.device<uint32_t>(), kHoldNs);
       double deadline = nowUs() + 1e6;
       while (__atomic_load_n(held.host<uint32_t>(), __ATOMIC_ACQUIRE) == 0)
-        if (nowUs() > deadline) throw Failure("the kernel that holds all SMs did not get them within a second");
+        if (nowUs() > deadline)
+          throw Failure("the kernel that holds all SMs did not get them within a second");
       double start = nowUs();
       copy(copyStream_);
       GPU_CALL(cudaEventRecord(done, copyStream_));
@@ -87,10 +110,12 @@ class OverlapPerf {
       smFree("d2d_memcpy", bytes, [&, bytes](cudaStream_t stream) {
         GPU_CALL(cudaMemcpyAsync(to_.as(), from_.as(), bytes, cudaMemcpyDeviceToDevice, stream));
       });
-      smFree("d2d_batch_default", bytes,
-             [&, bytes](cudaStream_t stream) { copyBatch({{to_.as(), from_.as(), bytes}}, false, stream); });
-      smFree("d2d_batch_prefer_overlap", bytes,
-             [&, bytes](cudaStream_t stream) { copyBatch({{to_.as(), from_.as(), bytes}}, true, stream); });
+      smFree("d2d_batch_default", bytes, [&, bytes](cudaStream_t stream) {
+        copyBatch({{to_.as(), from_.as(), bytes}}, false, stream);
+      });
+      smFree("d2d_batch_prefer_overlap", bytes, [&, bytes](cudaStream_t stream) {
+        copyBatch({{to_.as(), from_.as(), bytes}}, true, stream);
+      });
     }
     smFree("d2d_memcpy_peer", kMiB, [&](cudaStream_t stream) {
       GPU_CALL(cudaMemcpyPeerAsync(to_.as(), options_.device, from_.as(), options_.device, kMiB, stream));
@@ -101,7 +126,8 @@ class OverlapPerf {
     smFree("d2h", kMiB, [&](cudaStream_t stream) {
       GPU_CALL(cudaMemcpyAsync(host_.host(), from_.as(), kMiB, cudaMemcpyDeviceToHost, stream));
     });
-    smFree("memset", kMiB, [&](cudaStream_t stream) { GPU_CALL(cudaMemsetAsync(to_.as(), 1, kMiB, stream)); });
+    smFree("memset", kMiB,
+           [&](cudaStream_t stream) { GPU_CALL(cudaMemsetAsync(to_.as(), 1, kMiB, stream)); });
   }
 
   void pickGemm() {
@@ -128,7 +154,8 @@ class OverlapPerf {
       double want = 0;
       for (int k = 0; k < n_; ++k) want += double(bf16ToFloat(row[k])) * bf16ToFloat(column[k]);
       if (!(std::fabs(got - want) < 0.05))
-        throw Failure("the matrix product is wrong: " + std::to_string(got) + " instead of " + std::to_string(want));
+        throw Failure("the matrix product is wrong: " + std::to_string(got) + " instead of " +
+                      std::to_string(want));
     }
   }
 
@@ -181,7 +208,8 @@ class OverlapPerf {
     std::string name = "overlap/gemm_with_copy_kernel/sms:" + std::to_string(sms) +
                        "/own_sms:" + std::to_string(exclusive) + "/gemm_told:" + std::to_string(told);
     report_.measure(name, [&](Row& row) {
-      if (told && !gemm_->planForSms(gpu_.smCount - sms)) throw NotAvailable("this product cannot be told how many SMs it has");
+      if (told && !gemm_->planForSms(gpu_.smCount - sms))
+        throw NotAvailable("this product cannot be told how many SMs it has");
       uint64_t alone = options_.smoke ? 1000000 : 20000000;
       startCopy(sms, exclusive, alone);
       copyStream_.sync();
@@ -217,8 +245,10 @@ class OverlapPerf {
     if (told) gemm_->planForSms(0);
   }
 
-  // `copy(at, bytes)` enqueues one chunk on copyStream_; traffic: bytes moved through HBM or the link per byte of payload.
-  void withCopyEngine(const std::string& kind, const std::function<void(size_t, size_t)>& copy, double traffic) {
+  // `copy(at, bytes)` enqueues one chunk on copyStream_; traffic: bytes moved through HBM or the link per
+  // byte of payload.
+  void withCopyEngine(const std::string& kind, const std::function<void(size_t, size_t)>& copy,
+                      double traffic) {
     report_.measure("overlap/gemm_with_copy_engine/" + kind, [&](Row& row) {
       auto next = [&](int k) { copy(static_cast<size_t>(k) % (bytes_ / chunk_) * chunk_, chunk_); };
       Spread alone = timeOnStream(copyStream_, 3, 8, next);
@@ -269,8 +299,9 @@ class OverlapPerf {
 
 int main(int argc, char** argv) {
   using namespace tutti::gpuperf;
-  Options options = Options::parse(argc, argv, "a bf16 matrix product with copies beside it; which copies need no SM",
-                                   {{"cublas", "", "path of libcublas.so"}, {"gemm", "auto", "auto or plain"}});
+  Options options =
+      Options::parse(argc, argv, "a bf16 matrix product with copies beside it; which copies need no SM",
+                     {{"cublas", "", "path of libcublas.so"}, {"gemm", "auto", "auto or plain"}});
   GpuFacts gpu = openGpu(options);
   Report report(options, "gpu_overlap");
   describe(report, gpu);

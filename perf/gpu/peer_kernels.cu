@@ -4,7 +4,9 @@
 namespace tutti::gpuperf {
 namespace {
 
-__device__ int valueOf(size_t i, int rank) { return static_cast<int>((i * 3 + rank * 5) % 11); }
+__device__ int valueOf(size_t i, int rank) {
+  return static_cast<int>((i * 3 + rank * 5) % 11);
+}
 
 __global__ void fillForRank(float* data, size_t count, int rank) {
   size_t step = static_cast<size_t>(gridDim.x) * blockDim.x;
@@ -30,7 +32,8 @@ void launchFillForRank(cudaStream_t stream, float* data, size_t count, int rank)
   checkLaunch("fillForRank");
 }
 
-void launchCountNotSummed(cudaStream_t stream, const float* data, size_t count, int ranks, unsigned long long* wrong) {
+void launchCountNotSummed(cudaStream_t stream, const float* data, size_t count, int ranks,
+                          unsigned long long* wrong) {
   countNotSummed<<<512, 256, 0, stream>>>(data, count, ranks, wrong);
   checkLaunch("countNotSummed");
 }

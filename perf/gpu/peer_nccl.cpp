@@ -1,4 +1,5 @@
-// The peer on the same machine: all_reduce of a libnccl.so.2 with several ranks, one process each, on one GPU.
+// The peer on the same machine: all_reduce of a libnccl.so.2 with several ranks, one process each, on one
+// GPU.
 #include <algorithm>
 #include <cstdlib>
 #include <vector>
@@ -131,7 +132,8 @@ void listPoints(Exchange& exchange, const Options& options, size_t largest) {
 }
 
 void addRow(Report& report, const GpuFacts& gpu, int ranks, const Point& point) {
-  std::string name = "peer/all_reduce/ranks:" + std::to_string(ranks) + (point.inPlace != 0 ? "/in_place" : "/out_of_place") +
+  std::string name = "peer/all_reduce/ranks:" + std::to_string(ranks) +
+                     (point.inPlace != 0 ? "/in_place" : "/out_of_place") +
                      "/bytes:" + std::to_string(point.bytes);
   report.measure(name, [&](Row& row) {
     if (point.done == 0) throw NotAvailable("not reached within the time budget");
@@ -167,7 +169,8 @@ void runRanks(const Options& options, const GpuFacts& gpu, Report& report, Setti
     if (settings.version >= kMultiRankVersion) {
       setenv("NCCL_MULTI_RANK_GPU_ENABLE", "1", 1);
     } else {
-      // Ranks that believe to be on different hosts do not compare their GPUs, and talk through the network path.
+      // Ranks that believe to be on different hosts do not compare their GPUs, and talk through the network
+      // path.
       setenv("NCCL_HOSTID", ("tutti-gpu-perf-" + std::to_string(rank)).c_str(), 1);
     }
     Rank(exchange, settings, rank).run();
@@ -194,7 +197,8 @@ int versionOf(const std::string& library, std::string* why) {
 std::string dotted(int version) {
   // 2.9 and later: major * 10000 + minor * 100 + patch; before: major * 1000.
   int unit = version >= 10000 ? 10000 : 1000;
-  return std::to_string(version / unit) + "." + std::to_string(version % unit / 100) + "." + std::to_string(version % 100);
+  return std::to_string(version / unit) + "." + std::to_string(version % unit / 100) + "." +
+         std::to_string(version % 100);
 }
 
 }  // namespace
@@ -220,11 +224,13 @@ int main(int argc, char** argv) {
     report.add(row);
     return report.finish();
   }
-  report.context("nccl_sharing", version >= kMultiRankVersion ? "NCCL_MULTI_RANK_GPU_ENABLE=1" : "NCCL_HOSTID per rank");
+  report.context("nccl_sharing",
+                 version >= kMultiRankVersion ? "NCCL_MULTI_RANK_GPU_ENABLE=1" : "NCCL_HOSTID per rank");
   std::vector<int> counts{2, 4, 8};
-  if (options.number("ranks") > 0) counts.assign(1, std::clamp(static_cast<int>(options.number("ranks")), 1, kMaxRanks));
+  if (options.number("ranks") > 0)
+    counts.assign(1, std::clamp(static_cast<int>(options.number("ranks")), 1, kMaxRanks));
   for (int ranks : counts) {
-    Settings settings{options.text("library"), options.device, ranks, version, options.number("budget"),
+    Settings settings{options.text("library"),      options.device, ranks, version, options.number("budget"),
                       options.number("budget") + 20};
     runRanks(options, gpu, report, settings);
   }

@@ -1,4 +1,5 @@
-// Several ranks on one GPU: memory shared between processes, kernels side by side, streams, green contexts, MPS.
+// Several ranks on one GPU: memory shared between processes, kernels side by side, streams, green contexts,
+// MPS.
 #include <cstdlib>
 #include <filesystem>
 
@@ -26,8 +27,10 @@ std::string mpsFact(const GpuFacts& gpu) {
   std::error_code ignored;
   std::string control = std::string(pipe != nullptr ? pipe : "/tmp/nvidia-mps") + "/control";
   if (gpu.mpsEnabled != 0) return "on: contexts of this device are shared through MPS";
-  if (std::filesystem::exists(control, ignored)) return "a control pipe exists, but this device's contexts are not shared";
-  if (onPath("nvidia-cuda-mps-control")) return "off; nvidia-cuda-mps-control is installed, so it can be started";
+  if (std::filesystem::exists(control, ignored))
+    return "a control pipe exists, but this device's contexts are not shared";
+  if (onPath("nvidia-cuda-mps-control"))
+    return "off; nvidia-cuda-mps-control is installed, so it can be started";
   return "not available: no nvidia-cuda-mps-control";
 }
 
@@ -37,7 +40,8 @@ void syncWithin(cudaStream_t stream, double timeoutS) {
   double deadline = nowUs() + timeoutS * 1e6;
   cudaError_t code;
   while ((code = cudaStreamQuery(stream)) == cudaErrorNotReady)
-    if (nowUs() > deadline) throw Failure("the stream was still busy after " + std::to_string(timeoutS) + " s");
+    if (nowUs() > deadline)
+      throw Failure("the stream was still busy after " + std::to_string(timeoutS) + " s");
   GPU_CALL(code);
 }
 
@@ -45,7 +49,8 @@ void syncWithin(cudaStream_t stream, double timeoutS) {
 
 int main(int argc, char** argv) {
   using namespace tutti::gpuperf;
-  Options options = Options::parse(argc, argv, "several ranks on one GPU: shared memory, co-residency, streams, contexts");
+  Options options =
+      Options::parse(argc, argv, "several ranks on one GPU: shared memory, co-residency, streams, contexts");
   GpuFacts gpu = probeGpu(options);
   Report report(options, "gpu_sharing");
   describe(report, gpu);

@@ -126,8 +126,8 @@ void cuMemFd(Exchange& exchange, int rank, size_t bytes, int samples, int device
   CUdevice handleOfDevice;
   GPU_DRIVER(driver.deviceGet(&handleOfDevice, device));
   int supported = 0;
-  GPU_DRIVER(driver.deviceGetAttribute(&supported, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED,
-                                       handleOfDevice));
+  GPU_DRIVER(driver.deviceGetAttribute(
+      &supported, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED, handleOfDevice));
   if (supported == 0) throw NotAvailable("the device cannot export file descriptors");
   CUmemGenericAllocationHandle handle = 0;
   if (rank == 0) {
@@ -137,13 +137,15 @@ void cuMemFd(Exchange& exchange, int rank, size_t bytes, int samples, int device
     properties.location.type = CU_MEM_LOCATION_TYPE_DEVICE;
     properties.location.id = device;
     size_t granularity = 0;
-    GPU_DRIVER(driver.memGetAllocationGranularity(&granularity, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM));
+    GPU_DRIVER(
+        driver.memGetAllocationGranularity(&granularity, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM));
     exchange.bytes = (bytes + granularity - 1) / granularity * granularity;
     GPU_DRIVER(driver.memCreate(&handle, exchange.bytes, &properties, 0));
     MappedMemory memory(driver, handle, exchange.bytes, device);
     serve(exchange, memory.words(), bytes, [&] {
       int descriptor = -1;
-      GPU_DRIVER(driver.memExportToShareableHandle(&descriptor, handle, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
+      GPU_DRIVER(driver.memExportToShareableHandle(&descriptor, handle,
+                                                   CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0));
       sendDescriptor(socket, descriptor);
       close(descriptor);
     });
@@ -152,7 +154,8 @@ void cuMemFd(Exchange& exchange, int rank, size_t bytes, int samples, int device
   meet(exchange);
   int descriptor = receiveDescriptor(socket, kTimeoutS);
   double start = nowUs();
-  GPU_DRIVER(driver.memImportFromShareableHandle(&handle, reinterpret_cast<void*>(static_cast<uintptr_t>(descriptor)),
+  GPU_DRIVER(driver.memImportFromShareableHandle(&handle,
+                                                 reinterpret_cast<void*>(static_cast<uintptr_t>(descriptor)),
                                                  CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR));
   close(descriptor);
   MappedMemory memory(driver, handle, exchange.bytes, device);
@@ -199,7 +202,8 @@ void deviceFacts(Exchange& exchange, int device) {
     int value = 0;
     return driver.deviceGetAttribute(&value, which, handle) == CUDA_SUCCESS && value != 0 ? "yes" : "no";
   };
-  std::snprintf(exchange.facts, sizeof exchange.facts, "posix fd: %s, fabric handle: %s, multicast: %s, GPUDirect RDMA: %s",
+  std::snprintf(exchange.facts, sizeof exchange.facts,
+                "posix fd: %s, fabric handle: %s, multicast: %s, GPUDirect RDMA: %s",
                 attribute(CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED),
                 attribute(CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_FABRIC_SUPPORTED),
                 attribute(CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED),
@@ -220,8 +224,9 @@ void measureSharedMemory(const Options& options, const GpuFacts& gpu, Report& re
     if (!trouble.empty()) throw Failure(trouble);
     row.label = exchange.facts;
   });
-  measureKind(options, gpu, report, "sharing/cuda_ipc/copy_from_peer",
-              [&](Exchange& exchange, int rank, size_t bytes) { cudaIpc(exchange, rank, bytes, options.samples); });
+  measureKind(
+      options, gpu, report, "sharing/cuda_ipc/copy_from_peer",
+      [&](Exchange& exchange, int rank, size_t bytes) { cudaIpc(exchange, rank, bytes, options.samples); });
 
   int sockets[2] = {-1, -1};
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return;

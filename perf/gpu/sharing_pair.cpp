@@ -13,7 +13,8 @@ namespace {
 
 constexpr double kTimeoutS = 20;
 constexpr uint64_t kSpinBoundNs = 1500000000ull;
-// A round trip of flags takes single microseconds when both kernels run, and whole time slices when they take turns.
+// A round trip of flags takes single microseconds when both kernels run, and whole time slices when they take
+// turns.
 constexpr double kCoResidentUs = 100;
 
 struct Exchange {
@@ -22,7 +23,7 @@ struct Exchange {
   ProcessBarrier barrier;
   cudaIpcMemHandle_t ipcHandle;
   PingPongResult sides[2];
-  double alone[2];   // GB/s of payload
+  double alone[2];  // GB/s of payload
   double beside[2];
   Spread idleUs;
   Spread busyUs;
@@ -45,7 +46,8 @@ void playSide(Exchange& exchange, int rank, uint32_t* flags, uint32_t rounds) {
   meet(exchange);
   launchFlagSide(stream, flags, rank == 0, rounds, kSpinBoundNs, answer);
   syncWithin(stream, 10);
-  GPU_CALL(cudaMemcpyAsync(&exchange.sides[rank], answer, sizeof(PingPongResult), cudaMemcpyDeviceToHost, stream));
+  GPU_CALL(
+      cudaMemcpyAsync(&exchange.sides[rank], answer, sizeof(PingPongResult), cudaMemcpyDeviceToHost, stream));
   stream.sync();
   meet(exchange);
 }
@@ -83,8 +85,10 @@ void coResidency(const Options& options, Row& row, bool inHostMemory) {
   uint32_t rounds = options.smoke ? 2 : 100;
   std::string trouble = runProcesses(2, 3 * kTimeoutS, exchange.notes, [&](int rank) {
     GPU_CALL(cudaSetDevice(options.device));
-    if (inHostMemory) flagsInHostMemory(exchange, rank, rounds);
-    else flagsInDeviceMemory(exchange, rank, rounds);
+    if (inHostMemory)
+      flagsInHostMemory(exchange, rank, rounds);
+    else
+      flagsInDeviceMemory(exchange, rank, rounds);
     return 0;
   });
   if (!trouble.empty()) throw Failure(trouble);
@@ -100,7 +104,8 @@ void coResidency(const Options& options, Row& row, bool inHostMemory) {
   row.us = spreadOf({us});
   row.iterations = side.rounds;
   row.counter("co_resident", us < kCoResidentUs ? 1 : 0);
-  row.label = us < kCoResidentUs ? "run together: ranks may spin on each other" : "take turns: a spinning rank burns its slice";
+  row.label = us < kCoResidentUs ? "run together: ranks may spin on each other"
+                                 : "take turns: a spinning rank burns its slice";
 }
 
 double copyFor(int blocks, uint64_t ns, DeviceBuffer& out, DeviceBuffer& in, DeviceBuffer& state) {
@@ -191,7 +196,8 @@ void measureProcessPair(const Options& options, const GpuFacts& gpu, Report& rep
   for (int blocks : {16, gpu.smCount})
     report.measure("sharing/two_processes/copy/blocks:" + std::to_string(blocks),
                    [&](Row& row) { copyPair(options, gpu, row, blocks); });
-  report.measure("sharing/two_processes/launch_beside_busy", [&](Row& row) { launchBesideBusy(options, row); });
+  report.measure("sharing/two_processes/launch_beside_busy",
+                 [&](Row& row) { launchBesideBusy(options, row); });
 }
 
 }  // namespace tutti::gpuperf

@@ -4,11 +4,12 @@
 #include "common/process.hpp"
 #include "common/report.hpp"
 
-// The parts of gpu_sharing. The first two fork: the caller has made no CUDA call yet. The third uses CUDA itself and runs
-// last, in a process of its own.
+// The parts of gpu_sharing. The first two fork: the caller has made no CUDA call yet. The third uses CUDA
+// itself and runs last, in a process of its own.
 namespace tutti::gpuperf {
 
-// CUDA IPC handles, cuMem file descriptors: which work between two processes here, and how fast the memory is then.
+// CUDA IPC handles, cuMem file descriptors: which work between two processes here, and how fast the memory is
+// then.
 void measureSharedMemory(const Options& options, const GpuFacts& gpu, Report& report);
 
 // Do kernels of two processes run together, and what is left of their speed?

@@ -15,7 +15,8 @@ namespace {
 constexpr uint64_t kSpinBoundNs = 1500000000ull;
 constexpr int kGreenSms = 16;
 
-// A stream and the context that must be current to launch into it (null: the primary one, which is current anyway).
+// A stream and the context that must be current to launch into it (null: the primary one, which is current
+// anyway).
 struct Lane {
   cudaStream_t stream;
   CUcontext context;
@@ -67,7 +68,8 @@ void flagsBetween(const Options& options, Row& row, const Lane& a, const Lane& b
     row.counter("rounds", side.rounds);
     row.counter("co_resident", side.rounds == rounds ? 1 : 0);
     if (side.rounds != rounds) {
-      // The first pair may meet late: launching the second kernel can wait for the first while code is loaded.
+      // The first pair may meet late: launching the second kernel can wait for the first while code is
+      // loaded.
       if (s == 0) continue;
       row.label = "the two kernels did not run together";
       return;
@@ -93,7 +95,8 @@ void copyBetween(const Options& options, const GpuFacts& gpu, Row& row, const La
       const Lane& lane = k == 0 ? a : b;
       Entered entered(lane);
       resetPersistentCopy(lane.stream, state[k]);
-      launchPersistentCopy(lane.stream, kGreenSms, false, (k == 0 ? outA : outB).as(), in.as(), bytes / 16, state[k], ns);
+      launchPersistentCopy(lane.stream, kGreenSms, false, (k == 0 ? outA : outB).as(), in.as(), bytes / 16,
+                           state[k], ns);
     }
     for (int k = 0; k < (both ? 2 : 1); ++k) {
       syncWithin((k == 0 ? a : b).stream, 10);
@@ -117,8 +120,8 @@ void copyBetween(const Options& options, const GpuFacts& gpu, Row& row, const La
 class GreenPair {
  public:
   explicit GreenPair(int device) : driver_(Driver::get()) {
-    if (driver_.greenCtxCreate == nullptr || driver_.greenCtxStreamCreate == nullptr || driver_.ctxFromGreenCtx == nullptr ||
-        driver_.devSmResourceSplitByCount == nullptr)
+    if (driver_.greenCtxCreate == nullptr || driver_.greenCtxStreamCreate == nullptr ||
+        driver_.ctxFromGreenCtx == nullptr || driver_.devSmResourceSplitByCount == nullptr)
       throw NotAvailable("this driver has no green contexts (they need 12.5)");
     CUdevice handle;
     GPU_DRIVER(driver_.deviceGet(&handle, device));

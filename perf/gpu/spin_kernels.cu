@@ -5,11 +5,14 @@
 namespace tutti::gpuperf {
 namespace {
 
-__global__ void flagSide(uint32_t* flags, bool starts, uint32_t rounds, uint64_t boundNs, PingPongResult* result) {
+__global__ void flagSide(uint32_t* flags, bool starts, uint32_t rounds, uint64_t boundNs,
+                         PingPongResult* result) {
   ReleaseAcquireSys there{flags};
   ReleaseAcquireSys back{flags + 1024};
-  if (starts) pingPong(there, back, true, rounds, boundNs, result);
-  else pingPong(back, there, false, rounds, boundNs, result);
+  if (starts)
+    pingPong(there, back, true, rounds, boundNs, result);
+  else
+    pingPong(back, there, false, rounds, boundNs, result);
 }
 
 __global__ void seed(uint32_t* words, size_t count, uint32_t first) {
@@ -46,7 +49,8 @@ void launchSeed(cudaStream_t stream, uint32_t* words, size_t count, uint32_t fir
   checkLaunch("seed");
 }
 
-void launchCountUnseeded(cudaStream_t stream, const uint32_t* words, size_t count, uint32_t first, uint32_t* wrong) {
+void launchCountUnseeded(cudaStream_t stream, const uint32_t* words, size_t count, uint32_t first,
+                         uint32_t* wrong) {
   countUnseeded<<<512, 256, 0, stream>>>(words, count, first, wrong);
   checkLaunch("countUnseeded");
 }

@@ -23,12 +23,12 @@ void copyBatch(const std::vector<CopyPart>& parts, bool preferOverlap, cudaStrea
     bytes.push_back(part.bytes);
   }
 #if CUDART_VERSION >= 13000
-  GPU_CALL(cudaMemcpyBatchAsync(to.data(), from.data(), bytes.data(), parts.size(), &attributes, &attributesFrom, 1,
-                                stream));
+  GPU_CALL(cudaMemcpyBatchAsync(to.data(), from.data(), bytes.data(), parts.size(), &attributes,
+                                &attributesFrom, 1, stream));
 #else
   size_t failedAt = 0;
-  GPU_CALL(cudaMemcpyBatchAsync(to.data(), from.data(), bytes.data(), parts.size(), &attributes, &attributesFrom, 1,
-                                &failedAt, stream));
+  GPU_CALL(cudaMemcpyBatchAsync(to.data(), from.data(), bytes.data(), parts.size(), &attributes,
+                                &attributesFrom, 1, &failedAt, stream));
 #endif
 #else
   throw NotAvailable("cudaMemcpyBatchAsync needs CUDA 12.8");

@@ -13,8 +13,8 @@ struct CopyPart {
   size_t bytes;
 };
 
-// cudaMemcpyBatchAsync; `preferOverlap` asks for copies that leave the SMs alone. Throws NotAvailable before CUDA 12.8.
-// REQUIRES: stream is a created stream (not the default one); parts do not depend on each other.
+// cudaMemcpyBatchAsync; `preferOverlap` asks for copies that leave the SMs alone. Throws NotAvailable before
+// CUDA 12.8. REQUIRES: stream is a created stream (not the default one); parts do not depend on each other.
 void copyBatch(const std::vector<CopyPart>& parts, bool preferOverlap, cudaStream_t stream);
 
 }  // namespace tutti::gpuperf

@@ -2,8 +2,8 @@
 
 #include <cstdint>
 
-// cp.async.bulk between global and shared memory with an mbarrier: one thread moves kilobytes, no registers in between.
-// Code for chips before sm_90 compiles to nothing; hosts check the compute capability.
+// cp.async.bulk between global and shared memory with an mbarrier: one thread moves kilobytes, no registers
+// in between. Code for chips before sm_90 compiles to nothing; hosts check the compute capability.
 namespace tutti::gpuperf {
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
@@ -19,26 +19,32 @@ __device__ __forceinline__ uint32_t sharedAddress(const void* p) {
 }
 
 __device__ __forceinline__ void barrierInit(uint64_t* barrier, uint32_t arrivals) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(sharedAddress(barrier)), "r"(arrivals) : "memory");
-}
-
-// Makes what ordinary instructions did to shared memory (initialised barriers too) visible to the copy hardware.
-__device__ __forceinline__ void fenceAsyncShared() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
-
-// Adds the one arrival of this phase and the bytes the copies will bring.
-__device__ __forceinline__ void barrierExpect(uint64_t* barrier, uint32_t bytes) {
-  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(sharedAddress(barrier)), "r"(bytes)
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(sharedAddress(barrier)), "r"(arrivals)
                : "memory");
 }
 
-// Waits for the phase. Each try_wait may sleep in hardware; after about two seconds the kernel traps, so a wrong byte count
-// ends as an error and not as a hang.
+// Makes what ordinary instructions did to shared memory (initialised barriers too) visible to the copy
+// hardware.
+__device__ __forceinline__ void fenceAsyncShared() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+// Adds the one arrival of this phase and the bytes the copies will bring.
+__device__ __forceinline__ void barrierExpect(uint64_t* barrier, uint32_t bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(sharedAddress(barrier)),
+               "r"(bytes)
+               : "memory");
+}
+
+// Waits for the phase. Each try_wait may sleep in hardware; after about two seconds the kernel traps, so a
+// wrong byte count ends as an error and not as a hang.
 __device__ __forceinline__ void barrierWait(uint64_t* barrier, uint32_t phase) {
   uint64_t deadline = 0;
   for (uint32_t tries = 1;; ++tries) {
     uint32_t done;
     asm volatile(
-        "{\n .reg .pred p;\n mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n selp.u32 %0, 1, 0, p;\n}\n"
+        "{\n .reg .pred p;\n mbarrier.try_wait.parity.shared::cta.b64 p, [%1], %2;\n selp.u32 %0, 1, 0, "
+        "p;\n}\n"
         : "=r"(done)
         : "r"(sharedAddress(barrier)), "r"(phase)
         : "memory");
@@ -52,7 +58,8 @@ __device__ __forceinline__ void barrierWait(uint64_t* barrier, uint32_t phase) {
 }
 
 // REQUIRES (all three): 16-byte aligned addresses, bytes a multiple of 16.
-__device__ __forceinline__ void bulkLoad(void* shared, const void* global, uint32_t bytes, uint64_t* barrier) {
+__device__ __forceinline__ void bulkLoad(void* shared, const void* global, uint32_t bytes,
+                                         uint64_t* barrier) {
   asm volatile(
       "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
           sharedAddress(shared)),
@@ -60,8 +67,8 @@ __device__ __forceinline__ void bulkLoad(void* shared, const void* global, uint3
       : "memory");
 }
 __device__ __forceinline__ void bulkStore(void* global, const void* shared, uint32_t bytes) {
-  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(global), "r"(sharedAddress(shared)),
-               "r"(bytes)
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(global),
+               "r"(sharedAddress(shared)), "r"(bytes)
                : "memory");
 }
 // global[i] += shared[i], done where the memory is.
@@ -71,19 +78,24 @@ __device__ __forceinline__ void bulkAddF32(void* global, const void* shared, uin
                : "memory");
 }
 __device__ __forceinline__ void bulkAddBf16(void* global, const void* shared, uint32_t bytes) {
-  asm volatile("cp.reduce.async.bulk.global.shared::cta.bulk_group.add.noftz.bf16 [%0], [%1], %2;" ::"l"(global),
-               "r"(sharedAddress(shared)), "r"(bytes)
-               : "memory");
+  asm volatile(
+      "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.noftz.bf16 [%0], [%1], %2;" ::"l"(global),
+      "r"(sharedAddress(shared)), "r"(bytes)
+      : "memory");
 }
 
-__device__ __forceinline__ void bulkCommit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+__device__ __forceinline__ void bulkCommit() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
 // Returns once at most kPending of this thread's groups still read their shared memory.
 template <int kPending>
 __device__ __forceinline__ void bulkWaitRead() {
   asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
 }
 // Returns once all groups of this thread have completed, their writes included.
-__device__ __forceinline__ void bulkWaitAll() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
+__device__ __forceinline__ void bulkWaitAll() {
+  asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+}
 
 #endif  // TUTTI_HAS_BULK
 

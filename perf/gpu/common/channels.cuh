@@ -3,11 +3,12 @@
 #include "common/channels.hpp"
 #include "common/device.cuh"
 
-// Ways for one block to tell another "message i is there", all with the same shape, and the ping-pong that times them.
+// Ways for one block to tell another "message i is there", all with the same shape, and the ping-pong that
+// times them.
 namespace tutti::gpuperf {
 
-// A channel has kThreads (how many threads of a warp take part), send(i), and poll(i): true once message i (or a later
-// one) has come. All participating threads call both; poll gives all of them the same answer.
+// A channel has kThreads (how many threads of a warp take part), send(i), and poll(i): true once message i
+// (or a later one) has come. All participating threads call both; poll gives all of them the same answer.
 
 struct ReleaseAcquireGpu {
   static constexpr int kThreads = 1;
@@ -43,7 +44,9 @@ struct LL8 {
   static constexpr const char* kName = "ll_8_byte_word";
   uint32_t* slot;
   uint32_t tornCount = 0;
-  __device__ void send(uint32_t i) { storeVolatile2x32(reinterpret_cast<uint2*>(slot), make_uint2(i * 3 + 1, i)); }
+  __device__ void send(uint32_t i) {
+    storeVolatile2x32(reinterpret_cast<uint2*>(slot), make_uint2(i * 3 + 1, i));
+  }
   __device__ bool poll(uint32_t i) {
     uint2 word = loadVolatile2x32(reinterpret_cast<uint2*>(slot));
     if (word.y != i) return false;
@@ -53,8 +56,9 @@ struct LL8 {
   __device__ uint32_t torn() const { return tornCount; }
 };
 
-// Lines of 128 bytes: 8 threads store 16 bytes each, the last 8 bytes of the line are the flag. `torn` counts threads that
-// saw the flag of their line but not the data stored with it, which the protocol assumes never happens.
+// Lines of 128 bytes: 8 threads store 16 bytes each, the last 8 bytes of the line are the flag. `torn` counts
+// threads that saw the flag of their line but not the data stored with it, which the protocol assumes never
+// happens.
 template <int kLines>
 struct LL128 {
   static constexpr int kThreads = 8 * kLines;
@@ -64,7 +68,9 @@ struct LL128 {
   uint32_t tornCount = 0;
 
   __device__ ulonglong2* mine() const { return reinterpret_cast<ulonglong2*>(slot) + threadIdx.x; }
-  __device__ static uint64_t payload(uint32_t i) { return (static_cast<uint64_t>(i) << 32) | (threadIdx.x * 7u + i); }
+  __device__ static uint64_t payload(uint32_t i) {
+    return (static_cast<uint64_t>(i) << 32) | (threadIdx.x * 7u + i);
+  }
   __device__ static bool holdsFlag() { return (threadIdx.x & 7u) == 7u; }
 
   __device__ void send(uint32_t i) {
@@ -80,7 +86,8 @@ struct LL128 {
   __device__ uint32_t torn() const { return tornCount; }
 };
 
-// 512 bytes of plain stores by a warp, then one flag: what a small message costs with a fence instead of flags in the data.
+// 512 bytes of plain stores by a warp, then one flag: what a small message costs with a fence instead of
+// flags in the data.
 struct DataThenFlag {
   static constexpr int kThreads = 32;
   static constexpr const char* kName = "data_512_byte_then_flag_gpu";
@@ -112,10 +119,12 @@ struct DataThenFlag {
   __device__ uint32_t torn() const { return tornCount; }
 };
 
-// Plays `rounds` rounds over two channels; round 1 finds the partner and is not timed. REQUIRES: called by exactly the
-// first Channel::kThreads threads of a warp; both slots start as zero; message numbers start at 1.
+// Plays `rounds` rounds over two channels; round 1 finds the partner and is not timed. REQUIRES: called by
+// exactly the first Channel::kThreads threads of a warp; both slots start as zero; message numbers start
+// at 1.
 template <typename Channel>
-__device__ void pingPong(Channel out, Channel in, bool starts, uint32_t rounds, uint64_t boundNs, PingPongResult* result) {
+__device__ void pingPong(Channel out, Channel in, bool starts, uint32_t rounds, uint64_t boundNs,
+                         PingPongResult* result) {
   SpinBound bound(boundNs);
   uint64_t born = globalTimerNs();
   uint64_t begin = 0, found = 0;
@@ -124,7 +133,8 @@ __device__ void pingPong(Channel out, Channel in, bool starts, uint32_t rounds, 
   for (uint32_t i = 1; i <= rounds + 1 && alive; ++i) {
     if (starts) out.send(i);
     while (!in.poll(i)) {
-      // The threads of a channel leave together: each has polled equally often, but their clocks differ by a tick.
+      // The threads of a channel leave together: each has polled equally often, but their clocks differ by a
+      // tick.
       bool late = bound.passed();
       if constexpr (Channel::kThreads > 1) {
         constexpr uint32_t mask = Channel::kThreads == 32 ? 0xffffffffu : (1u << Channel::kThreads) - 1;

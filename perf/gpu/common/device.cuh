@@ -2,7 +2,8 @@
 
 #include <cstdint>
 
-// Device-side primitives: clocks, bounded waiting, and the loads and stores whose cost and ordering are measured.
+// Device-side primitives: clocks, bounded waiting, and the loads and stores whose cost and ordering are
+// measured.
 namespace tutti::gpuperf {
 
 __device__ __forceinline__ uint64_t globalTimerNs() {
@@ -17,8 +18,9 @@ __device__ __forceinline__ uint32_t smId() {
   return id;
 }
 
-// Bound of a device spin loop. %globaltimer also advances while the context is switched out, so a kernel whose partner
-// never comes ends after `ns` in any case. The timer is read once in 32 polls to keep it out of what is measured.
+// Bound of a device spin loop. %globaltimer also advances while the context is switched out, so a kernel
+// whose partner never comes ends after `ns` in any case. The timer is read once in 32 polls to keep it out of
+// what is measured.
 class SpinBound {
  public:
   __device__ explicit SpinBound(uint64_t ns) : endNs_(globalTimerNs() + ns) {}
@@ -29,8 +31,8 @@ class SpinBound {
   uint32_t polls_ = 0;
 };
 
-// Release pairs with the acquire of the same scope in the partner block: what was written before the store is seen after
-// the load. gpu: partner on this GPU. sys: partner anywhere (CPU, another GPU or process).
+// Release pairs with the acquire of the same scope in the partner block: what was written before the store is
+// seen after the load. gpu: partner on this GPU. sys: partner anywhere (CPU, another GPU or process).
 __device__ __forceinline__ void storeReleaseGpu(uint32_t* p, uint32_t v) {
   asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(p), "r"(v) : "memory");
 }

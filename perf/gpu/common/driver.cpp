@@ -30,9 +30,12 @@ void lookUp(const char* name, Function* out) {
 
 }  // namespace
 
-const Driver* Driver::loaded() { return tableLoaded ? &table : nullptr; }
+const Driver* Driver::loaded() {
+  return tableLoaded ? &table : nullptr;
+}
 
-// #name keeps the plain name while decltype(&name) in the header has followed the _v2 macros of cuda.h: both are wanted.
+// #name keeps the plain name while decltype(&name) in the header has followed the _v2 macros of cuda.h: both
+// are wanted.
 #define TUTTI_LOOK_UP(name, member) lookUp(#name, &table.member)
 
 const Driver& Driver::get() {

@@ -4,8 +4,9 @@
 
 namespace tutti::gpuperf {
 
-// The driver functions the programs use, looked up through the run-time library, so that nothing links libcuda and the
-// programs start (and say "no GPU found") on a machine without a driver. A null member means: this driver lacks it.
+// The driver functions the programs use, looked up through the run-time library, so that nothing links
+// libcuda and the programs start (and say "no GPU found") on a machine without a driver. A null member means:
+// this driver lacks it.
 struct Driver {
   // The table of this process; throws Failure if the driver cannot be reached.
   static const Driver& get();

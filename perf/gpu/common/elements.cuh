@@ -6,8 +6,8 @@
 
 #include <cstdint>
 
-// Element types of the reductions: how 16 bytes of them are added, and small whole numbers that all of them hold exactly,
-// so that a sum can be checked without rounding.
+// Element types of the reductions: how 16 bytes of them are added, and small whole numbers that all of them
+// hold exactly, so that a sum can be checked without rounding.
 namespace tutti::gpuperf {
 
 struct Fp32 {
@@ -56,8 +56,8 @@ __device__ __forceinline__ uint4 addVector(uint4 a, uint4 b) {
                     Element::addWord(a.w, b.w));
 }
 
-// 0..3 by position and input, spread by a hash so that memory does not hold one repeating line. Sums of four stay below 16,
-// the last whole number before e4m3 starts to skip.
+// 0..3 by position and input, spread by a hash so that memory does not hold one repeating line. Sums of four
+// stay below 16, the last whole number before e4m3 starts to skip.
 __device__ __forceinline__ int pattern(uint64_t index, uint32_t input) {
   uint64_t x = (index + 1) * 0x9e3779b97f4a7c15ull + input * 0xd1b54a32d192ed03ull;
   x ^= x >> 29;
@@ -74,8 +74,8 @@ __global__ void fillPattern(typename Element::Stored* out, uint64_t count, uint3
 
 // Counts elements that are not the sum of the patterns of inputs first .. first+inputs-1.
 template <typename Element>
-__global__ void countWrong(const typename Element::Stored* out, uint64_t count, uint32_t first, uint32_t inputs,
-                           unsigned long long* wrong) {
+__global__ void countWrong(const typename Element::Stored* out, uint64_t count, uint32_t first,
+                           uint32_t inputs, unsigned long long* wrong) {
   uint64_t step = static_cast<uint64_t>(gridDim.x) * blockDim.x;
   unsigned long long mine = 0;
   for (uint64_t i = static_cast<uint64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step) {

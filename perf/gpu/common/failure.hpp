@@ -8,7 +8,8 @@
 
 namespace tutti::gpuperf {
 
-// One failed call. Measurements throw it; Report::measure() turns it into an error row and goes on with the next one.
+// One failed call. Measurements throw it; Report::measure() turns it into an error row and goes on with the
+// next one.
 class Failure : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -93,10 +93,12 @@ void checkDeviceIndex(const Options& options, int count) {
 }  // namespace
 
 double GpuFacts::hbmGBps() const {
-  if (memoryClockKHz > 0 && memoryBusBits > 0) return 2.0 * memoryClockKHz * 1e3 * (memoryBusBits / 8.0) / 1e9;
+  if (memoryClockKHz > 0 && memoryBusBits > 0)
+    return 2.0 * memoryClockKHz * 1e3 * (memoryBusBits / 8.0) / 1e9;
   // Datasheet figures, for drivers that hide the clock.
-  const std::pair<const char*, double> table[] = {{"B300", 8000}, {"B200", 8000}, {"H200", 4800}, {"H100 NVL", 3900},
-                                                  {"H100 PCIe", 2000}, {"H100", 3350}, {"A100", 2039}};
+  const std::pair<const char*, double> table[] = {{"B300", 8000},     {"B200", 8000},      {"H200", 4800},
+                                                  {"H100 NVL", 3900}, {"H100 PCIe", 2000}, {"H100", 3350},
+                                                  {"A100", 2039}};
   for (const auto& [key, gbps] : table)
     if (std::strstr(name, key) != nullptr) return gbps;
   return 0;
@@ -104,7 +106,8 @@ double GpuFacts::hbmGBps() const {
 
 double GpuFacts::pcieGBps() const {
   // GT/s per lane times coding efficiency: 8b/10b to generation 2, 128b/130b to 5, 242/256 flits in 6.
-  const double perLane[] = {0, 2.5 * 0.8, 5 * 0.8, 8 * 128 / 130.0, 16 * 128 / 130.0, 32 * 128 / 130.0, 64 * 242 / 256.0};
+  const double perLane[] = {
+      0, 2.5 * 0.8, 5 * 0.8, 8 * 128 / 130.0, 16 * 128 / 130.0, 32 * 128 / 130.0, 64 * 242 / 256.0};
   if (pcieGeneration < 1 || pcieGeneration > 6) return 0;
   return perLane[pcieGeneration] * pcieLanes / 8;
 }
@@ -123,8 +126,10 @@ std::string GpuFacts::shortName() const {
   for (const char* prefix : {"NVIDIA ", "Tesla ", "GeForce "})
     if (words.rfind(prefix, 0) == 0) words.erase(0, std::strlen(prefix));
   for (unsigned char c : words) {
-    if (std::isalnum(c)) out += static_cast<char>(std::tolower(c));
-    else if (!out.empty() && out.back() != '-') out += '-';
+    if (std::isalnum(c))
+      out += static_cast<char>(std::tolower(c));
+    else if (!out.empty() && out.back() != '-')
+      out += '-';
   }
   while (!out.empty() && out.back() == '-') out.pop_back();
   return out.empty() ? "gpu" : out;
@@ -222,7 +227,9 @@ void describe(Report& report, const GpuFacts& gpu) {
   report.context("limit_bf16_TFlops", gpu.bf16TFlops());
 }
 
-DeviceBuffer::DeviceBuffer(size_t bytes) : bytes_(bytes) { GPU_CALL(cudaMalloc(&data_, bytes)); }
+DeviceBuffer::DeviceBuffer(size_t bytes) : bytes_(bytes) {
+  GPU_CALL(cudaMalloc(&data_, bytes));
+}
 DeviceBuffer::~DeviceBuffer() {
   if (data_ != nullptr) (void)cudaFree(data_);
 }
@@ -239,14 +246,26 @@ HostBuffer::HostBuffer(size_t bytes, unsigned flags) {
   std::memset(data_, 0, bytes);
   GPU_CALL(cudaHostGetDevicePointer(&devicePointer_, data_, 0));
 }
-HostBuffer::~HostBuffer() { (void)cudaFreeHost(data_); }
+HostBuffer::~HostBuffer() {
+  (void)cudaFreeHost(data_);
+}
 
-Stream::Stream() { GPU_CALL(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
-Stream::~Stream() { (void)cudaStreamDestroy(stream_); }
-void Stream::sync() const { GPU_CALL(cudaStreamSynchronize(stream_)); }
+Stream::Stream() {
+  GPU_CALL(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+}
+Stream::~Stream() {
+  (void)cudaStreamDestroy(stream_);
+}
+void Stream::sync() const {
+  GPU_CALL(cudaStreamSynchronize(stream_));
+}
 
-Event::Event() { GPU_CALL(cudaEventCreate(&event_)); }
-Event::~Event() { (void)cudaEventDestroy(event_); }
+Event::Event() {
+  GPU_CALL(cudaEventCreate(&event_));
+}
+Event::~Event() {
+  (void)cudaEventDestroy(event_);
+}
 double Event::usSince(const Event& start) const {
   float ms = 0;
   GPU_CALL(cudaEventElapsedTime(&ms, start.event_, event_));

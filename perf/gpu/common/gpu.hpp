@@ -13,7 +13,8 @@ namespace tutti::gpuperf {
 // Status with which every program ends where there is nothing to measure on.
 inline constexpr int kNoGpuStatus = 3;
 
-// What the limits are computed from. Plain data: a forked child reads it and its parent, which must not touch CUDA, uses it.
+// What the limits are computed from. Plain data: a forked child reads it and its parent, which must not touch
+// CUDA, uses it.
 struct GpuFacts {
   char name[256];
   char pciBusId[24];
@@ -29,13 +30,14 @@ struct GpuFacts {
   int sharedBytesPerBlock;  // the largest a kernel can ask for
   int threadsPerSm;
   int copyEngines;
-  int hostNumaNode;         // -1: unknown
+  int hostNumaNode;  // -1: unknown
   int mpsEnabled;
-  int pcieGeneration;       // of the link as negotiated; 0: unknown
+  int pcieGeneration;  // of the link as negotiated; 0: unknown
   int pcieLanes;
   uint64_t memoryBytes;
 
-  // Bytes per nanosecond that HBM can move, reads and writes together: 2 transfers a clock times the bus width.
+  // Bytes per nanosecond that HBM can move, reads and writes together: 2 transfers a clock times the bus
+  // width.
   double hbmGBps() const;
   // One direction of the host link after line coding; 0: unknown.
   double pcieGBps() const;
@@ -48,10 +50,12 @@ struct GpuFacts {
 // Device count without a message of its own; 0 also when there is no driver.
 int gpuCount();
 
-// Selects the device; on a machine without GPU prints "no GPU found: nothing measured" and exits with kNoGpuStatus.
+// Selects the device; on a machine without GPU prints "no GPU found: nothing measured" and exits with
+// kNoGpuStatus.
 GpuFacts openGpu(const Options& options);
 
-// The same as openGpu for a process that will fork: looks from a child, so that the caller stays without CUDA state.
+// The same as openGpu for a process that will fork: looks from a child, so that the caller stays without CUDA
+// state.
 GpuFacts probeGpu(const Options& options);
 
 void describe(Report& report, const GpuFacts& gpu);

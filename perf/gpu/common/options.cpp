@@ -11,15 +11,16 @@ namespace {
                         const std::string& mistake) {
   FILE* out = mistake.empty() ? stdout : stderr;
   if (!mistake.empty()) std::fprintf(out, "%s\n\n", mistake.c_str());
-  std::fprintf(out,
-               "%s: %s\n\n"
-               "  --json[=FILE]   write JSON to FILE (without FILE: to standard output, instead of the table)\n"
-               "  --filter=REGEX  only rows whose name matches\n"
-               "  --quick         fewer points\n"
-               "  --smoke         smallest sizes, one sample (for checkers; the numbers mean nothing)\n"
-               "  --samples=N     samples per row, of which the median is reported (default 7)\n"
-               "  --device=N      CUDA device (default 0)\n",
-               program, what.c_str());
+  std::fprintf(
+      out,
+      "%s: %s\n\n"
+      "  --json[=FILE]   write JSON to FILE (without FILE: to standard output, instead of the table)\n"
+      "  --filter=REGEX  only rows whose name matches\n"
+      "  --quick         fewer points\n"
+      "  --smoke         smallest sizes, one sample (for checkers; the numbers mean nothing)\n"
+      "  --samples=N     samples per row, of which the median is reported (default 7)\n"
+      "  --device=N      CUDA device (default 0)\n",
+      program, what.c_str());
   for (const ExtraOption& extra : extras)
     std::fprintf(out, "  --%s=...  %s (default '%s')\n", extra.name.c_str(), extra.help.c_str(),
                  extra.defaultValue.c_str());
@@ -76,8 +77,12 @@ bool Options::wants(const std::string& rowName) const {
   return !filtered_ || std::regex_search(rowName, filter_);
 }
 
-const std::string& Options::text(const std::string& name) const { return extras_.at(name); }
+const std::string& Options::text(const std::string& name) const {
+  return extras_.at(name);
+}
 
-double Options::number(const std::string& name) const { return std::atof(extras_.at(name).c_str()); }
+double Options::number(const std::string& name) const {
+  return std::atof(extras_.at(name).c_str());
+}
 
 }  // namespace tutti::gpuperf

@@ -20,10 +20,10 @@ class Options {
   // Prints usage and exits (0 for --help, 2 for a mistake).
   static Options parse(int argc, char** argv, const std::string& what, std::vector<ExtraOption> extras = {});
 
-  bool quick = false;     // about a third of the points
-  bool smoke = false;     // smallest sizes, one sample: for compute-sanitizer, numbers mean nothing
+  bool quick = false;  // about a third of the points
+  bool smoke = false;  // smallest sizes, one sample: for compute-sanitizer, numbers mean nothing
   bool jsonToStdout = false;
-  std::string jsonPath;   // empty: none
+  std::string jsonPath;  // empty: none
   int device = 0;
   int samples = 7;
 

@@ -11,8 +11,8 @@ constexpr size_t kTile = static_cast<size_t>(kThreads) * kInFlight;
 constexpr int kTilesPerLook = 4;  // 256 KiB between two looks at the stop flag
 
 __global__ void __launch_bounds__(kThreads)
-    copyUntilStopped(uint4* __restrict__ out, const uint4* __restrict__ in, size_t vectors, PersistentCopyState* state,
-                   uint64_t boundNs) {
+    copyUntilStopped(uint4* __restrict__ out, const uint4* __restrict__ in, size_t vectors,
+                     PersistentCopyState* state, uint64_t boundNs) {
   __shared__ uint32_t leave;
   uint64_t born = globalTimerNs();
   if (threadIdx.x == 0) {
@@ -36,7 +36,8 @@ __global__ void __launch_bounds__(kThreads)
     }
     copied += kTilesPerLook * kTile * sizeof(uint4);
     // One thread looks, so that all leave together.
-    if (threadIdx.x == 0) leave = loadRelaxedGpu(&state->stop) != 0 || globalTimerNs() - born > boundNs ? 1 : 0;
+    if (threadIdx.x == 0)
+      leave = loadRelaxedGpu(&state->stop) != 0 || globalTimerNs() - born > boundNs ? 1 : 0;
     __syncthreads();
     bool leaving = leave != 0;
     __syncthreads();
@@ -58,8 +59,8 @@ __global__ void resetState(PersistentCopyState* state) {
 
 }  // namespace
 
-void launchPersistentCopy(cudaStream_t stream, int blocks, bool exclusive, void* out, const void* in, size_t vectors,
-                          PersistentCopyState* state, uint64_t boundNs) {
+void launchPersistentCopy(cudaStream_t stream, int blocks, bool exclusive, void* out, const void* in,
+                          size_t vectors, PersistentCopyState* state, uint64_t boundNs) {
   int device = 0, shared = 0;
   if (exclusive) {
     GPU_CALL(cudaGetDevice(&device));
@@ -67,8 +68,8 @@ void launchPersistentCopy(cudaStream_t stream, int blocks, bool exclusive, void*
     shared -= 2048;  // the kernel has a few bytes of its own
     GPU_CALL(cudaFuncSetAttribute(copyUntilStopped, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
   }
-  copyUntilStopped<<<blocks, kThreads, shared, stream>>>(static_cast<uint4*>(out), static_cast<const uint4*>(in), vectors,
-                                                         state, boundNs);
+  copyUntilStopped<<<blocks, kThreads, shared, stream>>>(
+      static_cast<uint4*>(out), static_cast<const uint4*>(in), vectors, state, boundNs);
   checkLaunch("copyUntilStopped");
 }
 

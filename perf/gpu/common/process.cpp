@@ -28,9 +28,12 @@ Clock::time_point after(double seconds) {
 
 std::string sentence(int rank, int status, bool timedOut, double timeoutS, const ChildNote& note) {
   std::string text = "process " + std::to_string(rank);
-  if (timedOut) text += " did not end within " + std::to_string(static_cast<int>(timeoutS)) + " s";
-  else if (WIFSIGNALED(status)) text += " died of signal " + std::to_string(WTERMSIG(status));
-  else text += " failed";
+  if (timedOut)
+    text += " did not end within " + std::to_string(static_cast<int>(timeoutS)) + " s";
+  else if (WIFSIGNALED(status))
+    text += " died of signal " + std::to_string(WTERMSIG(status));
+  else
+    text += " failed";
   if (note.text[0] != 0) text += ": " + std::string(note.text);
   return text;
 }
@@ -39,10 +42,13 @@ std::string sentence(int rank, int status, bool timedOut, double timeoutS, const
 
 SharedMemory::SharedMemory(size_t bytes) : bytes_(bytes) {
   data_ = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (data_ == MAP_FAILED) throw Failure("mmap of " + std::to_string(bytes) + " shared bytes: " + std::strerror(errno));
+  if (data_ == MAP_FAILED)
+    throw Failure("mmap of " + std::to_string(bytes) + " shared bytes: " + std::strerror(errno));
 }
 
-SharedMemory::~SharedMemory() { (void)munmap(data_, bytes_); }
+SharedMemory::~SharedMemory() {
+  (void)munmap(data_, bytes_);
+}
 
 bool ProcessBarrier::wait(int ranks, double timeoutS) {
   auto deadline = after(timeoutS);
@@ -59,13 +65,17 @@ bool ProcessBarrier::wait(int ranks, double timeoutS) {
       broken.store(1, std::memory_order_relaxed);
       return false;
     }
-    if (spins < 20000) sched_yield();
-    else usleep(50);
+    if (spins < 20000)
+      sched_yield();
+    else
+      usleep(50);
   }
   return broken.load(std::memory_order_relaxed) == 0;
 }
 
-void ChildNote::set(const std::string& why) { std::snprintf(text, sizeof text, "%s", why.c_str()); }
+void ChildNote::set(const std::string& why) {
+  std::snprintf(text, sizeof text, "%s", why.c_str());
+}
 
 std::string runProcesses(int ranks, double timeoutS, ChildNote* notes, const std::function<int(int)>& body) {
   std::fflush(nullptr);

@@ -7,7 +7,8 @@
 #include <new>
 #include <string>
 
-// Ranks as forked processes: they must be forked before the first CUDA call of the parent, which therefore only waits.
+// Ranks as forked processes: they must be forked before the first CUDA call of the parent, which therefore
+// only waits.
 namespace tutti::gpuperf {
 
 // Memory that all processes forked after its making share. Zeroed.
@@ -28,8 +29,8 @@ class SharedMemory {
   size_t bytes_;
 };
 
-// Barrier of processes; lives zero-initialised in SharedMemory. False when the others have not come within the time: then
-// every later wait of it fails too.
+// Barrier of processes; lives zero-initialised in SharedMemory. False when the others have not come within
+// the time: then every later wait of it fails too.
 struct ProcessBarrier {
   std::atomic<int> arrived;
   std::atomic<int> round;
@@ -43,9 +44,9 @@ struct ChildNote {
   void set(const std::string& why);
 };
 
-// Forks `ranks` children that run body(rank) and leave with its return value, and waits for all. A child still alive after
-// `timeoutS` is killed (SIGKILL, by its id). Returns an empty string if all returned 0, else one line saying who did not
-// and what its note says. `notes` holds one per rank, in SharedMemory.
+// Forks `ranks` children that run body(rank) and leave with its return value, and waits for all. A child
+// still alive after `timeoutS` is killed (SIGKILL, by its id). Returns an empty string if all returned 0,
+// else one line saying who did not and what its note says. `notes` holds one per rank, in SharedMemory.
 std::string runProcesses(int ranks, double timeoutS, ChildNote* notes, const std::function<int(int)>& body);
 
 // Passes a file descriptor over a Unix socket; both throw Failure.

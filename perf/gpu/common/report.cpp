@@ -53,8 +53,7 @@ Spread spreadOf(std::vector<double> samples) {
   if (samples.empty()) return spread;
   std::sort(samples.begin(), samples.end());
   size_t middle = samples.size() / 2;
-  spread.median =
-      samples.size() % 2 == 1 ? samples[middle] : (samples[middle - 1] + samples[middle]) / 2;
+  spread.median = samples.size() % 2 == 1 ? samples[middle] : (samples[middle - 1] + samples[middle]) / 2;
   spread.min = samples.front();
   spread.max = samples.back();
   return spread;
@@ -70,7 +69,8 @@ void Row::bandwidth(double bytes, double limitGBps) {
   counter("ratio", gbps / limitGBps);
 }
 
-Report::Report(const Options& options, std::string program) : options_(options), program_(std::move(program)) {
+Report::Report(const Options& options, std::string program)
+    : options_(options), program_(std::move(program)) {
   context("program", program_);
   context("date", now());
   context("quick", options.quick ? 1.0 : 0.0);

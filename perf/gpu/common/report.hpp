@@ -24,12 +24,12 @@ Spread spreadOf(std::vector<double> samples);
 // One line of the table and one entry of "benchmarks" in the JSON.
 struct Row {
   std::string name;
-  Spread us;                 // time of one operation, in microseconds
-  double iterations = 0;     // operations per sample
+  Spread us;              // time of one operation, in microseconds
+  double iterations = 0;  // operations per sample
   // Bytes moved / time, its physical limit and the ratio are the counters GBps, limit_GBps and ratio.
   std::vector<std::pair<std::string, double>> counters;
-  std::string label;         // a fact in words
-  std::string skipped;       // why there is no number (not an error)
+  std::string label;    // a fact in words
+  std::string skipped;  // why there is no number (not an error)
   std::string error;
 
   void counter(const std::string& key, double value) { counters.emplace_back(key, value); }
@@ -37,8 +37,8 @@ struct Row {
   void bandwidth(double bytes, double limitGBps);
 };
 
-// Collects rows, prints them as they come and keeps the JSON file complete at all times (a program stopped by its time
-// limit leaves what it has). Not thread safe; one per process.
+// Collects rows, prints them as they come and keeps the JSON file complete at all times (a program stopped by
+// its time limit leaves what it has). Not thread safe; one per process.
 class Report {
  public:
   Report(const Options& options, std::string program);
@@ -47,7 +47,8 @@ class Report {
   void context(const std::string& key, double value);
 
   void add(const Row& row);
-  // Runs `body` unless the filter excludes `name`. Failure and NotAvailable end up in the row; anything else passes.
+  // Runs `body` unless the filter excludes `name`. Failure and NotAvailable end up in the row; anything else
+  // passes.
   void measure(const std::string& name, const std::function<void(Row&)>& body);
   // A fact that is no measurement: a row with a label.
   void fact(const std::string& name, const std::string& label);

@@ -13,9 +13,9 @@ inline double nowUs() {
   return duration<double, std::micro>(steady_clock::now().time_since_epoch()).count();
 }
 
-// Times `work(k)` on the stream, k = 0.. counting on over all calls (so that a caller can walk through its memory): one
-// warm-up of `perSample` calls, then `samples` times `perSample` calls between two events. Microseconds per call.
-// REQUIRES: work only enqueues on `stream`.
+// Times `work(k)` on the stream, k = 0.. counting on over all calls (so that a caller can walk through its
+// memory): one warm-up of `perSample` calls, then `samples` times `perSample` calls between two events.
+// Microseconds per call. REQUIRES: work only enqueues on `stream`.
 template <typename Work>
 Spread timeOnStream(cudaStream_t stream, int samples, int perSample, Work&& work) {
   Event begin, end;
