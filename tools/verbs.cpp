@@ -7,8 +7,8 @@ std::span<const Verb> verbs() {
       {"run", "start N ranks of a program on this host", runMain},
       {"params", "the parameters: values, defaults, who set them", paramsMain},
       {"doctor", "check what this machine offers, and what to do where it does not", doctorMain},
+      {"topo", "the machine, and the rings, trees and forests found on it", topoMain},
       // Planned. They answer that they are not built; --help does not show them.
-      {"topo", "", nullptr},
       {"plan", "", nullptr},
       {"verify", "", nullptr},
       {"explain", "", nullptr},

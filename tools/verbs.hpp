@@ -26,6 +26,7 @@ std::span<const Verb> verbs();
 
 int runMain(int argc, char** argv);
 int paramsMain(int argc, char** argv);
+int topoMain(int argc, char** argv);
 int doctorMain(int argc, char** argv);
 
 }  // namespace tutti::tools

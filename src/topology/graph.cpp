@@ -1,12 +1,12 @@
 #include "topology/graph.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "topology/links.hpp"
-
-#include <fmt/format.h>
 
 namespace tutti::topology {
 

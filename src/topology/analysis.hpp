@@ -1,0 +1,38 @@
+// All there is to say about a machine: paths, graphs, bounds, and how long finding them took.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "topology/bound.hpp"
+#include "topology/channel_graph.hpp"
+#include "topology/paths.hpp"
+
+namespace tutti::topology {
+
+struct Analysis {
+  int nodes = 1;
+  std::unique_ptr<Paths> paths;
+  std::vector<ChannelGraph> graphs;  ///< ring, tree, nvls, forest: those the machine can do
+  Bounds bounds;
+  double pathsMs = 0;
+  double searchMs = 0;
+  uint64_t hash = 0;  ///< of graph and result: equal on all ranks, or something is wrong
+
+  /// How close to its bound a graph comes, 0 to 1: as an AllGather for rings and forests, as an AllReduce for
+  /// trees. 0: no bound.
+  double efficiency(const ChannelGraph& g, size_t ranks) const;
+};
+
+/// `graph` gets what paths decide about NICs, and one assumed NIC when there are several machines and none is
+/// known: it must outlive the result. With `prove`, every graph is checked, and one that fails is an error.
+Result<Analysis> analyse(Graph& graph, const Settings& settings, int nodes, bool prove);
+
+/// NCCL's familiar lines for NCCL_DEBUG=INFO with subsystem GRAPH.
+std::vector<std::string> debugLines(const Graph& graph, const Analysis& analysis);
+
+/// For people: what was seen, the path matrix, the graphs with speeds, the bound and its links.
+std::string renderText(const Graph& graph, const Analysis& analysis, double parseMs);
+
+}  // namespace tutti::topology

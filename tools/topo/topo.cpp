@@ -1,0 +1,112 @@
+// tutti topo: what machine this is, how its devices reach each other, and the rings, trees and forests found
+// on it.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <string>
+
+#include "core/clock.hpp"
+#include "core/param.hpp"
+#include "topo/report_json.hpp"
+#include "topology/analysis.hpp"
+#include "topology/discover.hpp"
+#include "topology/render_svg.hpp"
+#include "topology/xml_graph.hpp"
+#include "topology/xml_nccl.hpp"
+#include "verbs.hpp"
+
+namespace tutti::tools {
+namespace {
+
+struct Options {
+  std::string file;
+  int nodes = 1;
+  bool json = false;
+  bool xml = false;
+  bool graphXml = false;
+  bool probe = false;
+  std::string svg;
+  std::string html;
+};
+
+int complain(const Error& error) {
+  std::fprintf(stderr, "tutti topo: %s\n", error.message().c_str());
+  return kExitFailed;
+}
+
+Result<topology::Topology> load(const Options& options) {
+  std::string file = options.file.empty() ? params::getString("NCCL_TOPO_FILE") : options.file;
+  if (file.empty()) return topology::discover();
+  TUTTI_ASSIGN(topology::Topology topo, topology::readTopologyFile(file));
+  if (!options.probe) return topo;
+  // The file says how things are wired; what it leaves bare is looked up on this machine.
+  TUTTI_ASSIGN(topology::Topology here, topology::discover());
+  topology::completeFromProbe(topo.xml, here.xml);
+  TUTTI_ASSIGN(topo.graph, topology::graphFromNcclXml(topo.xml, file));
+  return topo;
+}
+
+Status writeFile(const std::string& path, const std::string& text) {
+  std::ofstream out(path, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out) return makeError(Code::SystemError, "{}: cannot be written", path);
+  return {};
+}
+
+int show(const Options& options) {
+  int64_t start = nowNs();
+  auto loaded = load(options);
+  if (!loaded.ok()) return complain(loaded.error());
+  double parseMs = static_cast<double>(nowNs() - start) / 1e6;
+  if (options.xml) {
+    std::cout << topology::writeXml(loaded->xml);
+    return kExitOk;
+  }
+  auto settings = topology::settingsFromParams();
+  if (!settings.ok()) return complain(settings.error());
+  topology::Graph& graph = loaded->graph;
+  auto analysis = topology::analyse(graph, *settings, options.nodes, true);
+  if (!analysis.ok()) return complain(analysis.error());
+  if (!options.svg.empty())
+    if (Status s = writeFile(options.svg, topology::renderSvg(graph, *analysis)); !s.ok())
+      return complain(s.error());
+  if (!options.html.empty())
+    if (Status s = writeFile(options.html, topology::renderHtml(graph, *analysis)); !s.ok())
+      return complain(s.error());
+  if (options.graphXml)
+    std::cout << topology::writeXml(topology::graphsToXml(analysis->graphs, graph));
+  else if (options.json)
+    std::cout << reportJson(graph, *analysis, parseMs) << "\n";
+  else
+    std::cout << topology::renderText(graph, *analysis, parseMs);
+  return kExitOk;
+}
+
+}  // namespace
+
+int topoMain(int argc, char** argv) {
+  Options options;
+  CLI::App app("The machine, its paths, and the rings, trees and forests found on it", "tutti topo");
+  app.add_option("file", options.file,
+                 "NCCL topology XML or hwloc XML; without it, NCCL_TOPO_FILE or this machine");
+  app.add_option("--nodes", options.nodes, "plan for so many machines of this kind, joined by their NICs")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_flag("--json", options.json, "everything, for programs");
+  app.add_flag("--xml", options.xml, "the machine as NCCL topology XML");
+  app.add_flag("--graph-xml", options.graphXml, "the rings and trees as NCCL graph XML");
+  app.add_flag("--probe", options.probe, "look up on this machine what the file leaves bare");
+  app.add_option("--svg", options.svg, "draw the machine into this file");
+  app.add_option("--html", options.html,
+                 "the same as a page where rings and trees can be switched on and off");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    int status = app.exit(error);
+    return status == 0 ? kExitOk : kExitUsage;
+  }
+  return show(options);
+}
+
+}  // namespace tutti::tools
