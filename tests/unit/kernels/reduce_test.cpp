@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -67,10 +68,9 @@ class Placed {
   }
   unsigned char* data() { return storage_.data() + start_; }
   bool guardsIntact() const {
-    for (size_t i = 0; i < storage_.size(); ++i) {
-      if ((i < start_ || i >= start_ + size_) && storage_[i] != kGuard) return false;
-    }
-    return true;
+    const auto isGuard = [](unsigned char byte) { return byte == kGuard; };
+    return std::all_of(storage_.begin(), storage_.begin() + static_cast<long>(start_), isGuard) &&
+           std::all_of(storage_.begin() + static_cast<long>(start_ + size_), storage_.end(), isGuard);
   }
 
  private:
@@ -82,6 +82,7 @@ class Placed {
 /// The first difference between `actual` and `expected`, or "".
 std::string difference(DataType type, const unsigned char* actual, const Bytes& expected, size_t count) {
   const size_t size = sizeOf(type);
+  if (count == 0 || std::memcmp(actual, expected.data(), count * size) == 0) return "";
   for (size_t i = 0; i < count; ++i) {
     if (std::memcmp(actual + i * size, expected.data() + i * size, size) == 0) continue;
     uint64_t is = 0, should = 0;
@@ -113,6 +114,8 @@ TEST_P(EveryTypeAndOp, PairsAgreeWithTheReference) {
          {table.pair[typeIndex()][opIndex()], table.pairStreaming[typeIndex()][opIndex()]}) {
       for (const size_t count : kCounts) {
         for (const size_t offset : kOffsets) {
+          // The long arrays at one odd offset only: they are most of the time.
+          if (count > 1000 && offset != 3) continue;
           for (int alias = 0; alias < 3; ++alias) {  // dst apart, dst == a, dst == b
             Placed dst(Bytes(count * size).data(), count * size, alias == 0 ? (offset * 5) % 64 : offset);
             Placed left(a.data(), count * size, offset);
