@@ -23,12 +23,18 @@ Json number(double value) {
   return std::isnan(value) ? Json("nan") : Json(value);
 }
 
-/// Of the environment only what steers a run: the rest may hold secrets and goes into no file.
+/// Of the environment only what steers a run goes into the file, and nothing that lets others into it.
 bool mattersToARun(std::string_view variable) {
+  std::string_view name = variable.substr(0, variable.find('='));
+  for (std::string_view secret : {"SECRET", "TOKEN", "PASS", "KEY", "COMM_ID", "TUTTI_JOB"}) {
+    if (name.find(secret) != name.npos) return false;
+  }
+  for (std::string_view exact : {"RANK", "WORLD_SIZE", "LOCAL_RANK", "OMP_NUM_THREADS", "LD_LIBRARY_PATH"}) {
+    if (name == exact) return true;
+  }
   for (std::string_view prefix :
-       {"NCCL_", "TUTTI_", "OMPI_COMM_WORLD_", "PMI_", "SLURM_PROCID", "SLURM_NTASKS",
-        "RANK=", "WORLD_SIZE=", "LOCAL_RANK=", "MASTER_", "OMP_NUM_THREADS", "LD_LIBRARY_PATH"}) {
-    if (variable.starts_with(prefix)) return true;
+       {"NCCL_", "TUTTI_", "OMPI_COMM_WORLD_", "PMI_", "SLURM_PROCID", "SLURM_NTASKS", "MASTER_"}) {
+    if (name.starts_with(prefix)) return true;
   }
   return false;
 }

@@ -17,7 +17,7 @@ std::string titles(const Options& options, std::string_view size, std::string_vi
       line += fmt::format("  {:>{}}", direction[i], i >= 1 && i <= 3 ? 6 : 7);
     }
   }
-  return line + fmt::format(" {:>{}}\n", stamp, options.timestamps ? 19 : 0);
+  return line + fmt::format(" {:>{}}\n", stamp, options.timestamps ? 20 : 0);
 }
 
 std::string measurementText(const Options& options, const std::optional<Measurement>& measured) {

@@ -18,8 +18,8 @@ TEST(JsonReport, WritesWhatNcclTestsWrites) {
 
   char name[] = "all_reduce_perf", option[] = "-b";
   char* argv[] = {name, option};
-  char kept[] = "NCCL_DEBUG=WARN", secret[] = "PASSWORD=x";
-  char* environment[] = {kept, secret, nullptr};
+  char kept[] = "NCCL_DEBUG=WARN", secret[] = "PASSWORD=x", job[] = "TUTTI_RENDEZVOUS_SECRET=x";
+  char* environment[] = {kept, secret, job, nullptr};
   auto report = JsonReport::open(path, 2, argv, environment);
   ASSERT_TRUE(report.ok()) << report.error().message();
   EXPECT_EQ((*report)->path(), path + ".0") << "an existing file stays";
