@@ -16,7 +16,7 @@ struct Inputs {
 // A block takes tiles of kThreads * kUnroll vectors in turn with the others. All loads of a tile are issued
 // before the first sum. The streaming hints keep L2 for what somebody will read again.
 template <typename Element, int kInputs, int kUnroll>
-__global__ void __launch_bounds__(kThreads) moveVectors(uint4* __restrict__ out, Inputs in, size_t tiles) {
+__global__ void __launch_bounds__(kThreads, 1) moveVectors(uint4* __restrict__ out, Inputs in, size_t tiles) {
   for (size_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     size_t base = tile * (kThreads * kUnroll) + threadIdx.x;
     uint4 v[kInputs][kUnroll];

@@ -49,6 +49,12 @@ void readPcieLink(GpuFacts& gpu) {
   gpu.pcieGeneration = generationOf(lineOf(folder + "max_link_speed"));
   gpu.pcieLanes = std::atoi(lineOf(folder + "max_link_width").c_str());
   if (gpu.pcieLanes < 1 || gpu.pcieLanes > 32) gpu.pcieLanes = 0;
+  if ((gpu.pcieGeneration == 0 || gpu.pcieLanes == 0) && gpu.major >= 8) {
+    // Virtual machines hide the link; then the one these chips are built with.
+    gpu.pcieGeneration = gpu.major == 8 ? 4 : 5;
+    gpu.pcieLanes = 16;
+    gpu.pcieAssumed = 1;
+  }
   if (gpu.hostNumaNode < 0) {
     std::string node = lineOf(folder + "numa_node");
     gpu.hostNumaNode = node.empty() ? -1 : std::atoi(node.c_str());
@@ -218,6 +224,7 @@ void describe(Report& report, const GpuFacts& gpu) {
   report.context("pci_bus_id", gpu.pciBusId);
   report.context("pcie_generation", gpu.pcieGeneration);
   report.context("pcie_lanes", gpu.pcieLanes);
+  report.context("pcie_assumed", gpu.pcieAssumed);
   report.context("host_numa_node", gpu.hostNumaNode);
   report.context("mps_enabled", gpu.mpsEnabled);
   report.context("cuda_driver", gpu.driverVersion);

@@ -32,8 +32,9 @@ struct GpuFacts {
   int copyEngines;
   int hostNumaNode;  // -1: unknown
   int mpsEnabled;
-  int pcieGeneration;  // of the link as negotiated; 0: unknown
+  int pcieGeneration;  // the most the link can do; 0: unknown
   int pcieLanes;
+  int pcieAssumed;  // 1: not told by the machine, the usual link of the chip
   uint64_t memoryBytes;
 
   // Bytes per nanosecond that HBM can move, reads and writes together: 2 transfers a clock times the bus

@@ -11,7 +11,7 @@ from lines import all_lines  # noqa: E402
 from results import Results  # noqa: E402
 
 MACHINE_KEYS = ("gpu", "compute_capability", "sm_count", "sm_clock_mhz", "memory_clock_mhz", "memory_bus_bits", "memory_gib",
-                "l2_mib", "copy_engines", "pcie_generation", "pcie_lanes", "host_numa_node", "mps_enabled", "num_cpus",
+                "l2_mib", "copy_engines", "pcie_generation", "pcie_lanes", "pcie_assumed", "host_numa_node", "mps_enabled", "num_cpus",
                 "cuda_driver", "cuda_runtime", "limit_hbm_GBps", "limit_pcie_GBps", "limit_bf16_TFlops")
 COUNTERS_LEFT_OUT = {"name", "run_type", "iterations", "samples", "real_time", "min_time", "max_time", "time_unit", "label",
                      "ratio", "bytes", "blocks", "inflight"}
