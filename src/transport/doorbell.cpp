@@ -34,6 +34,11 @@ void ringSlow(Doorbell& bell) {
   // Whoever clears `sleeping` wakes: several publishers at once make one system call.
   if (bell.sleeping.exchange(0, std::memory_order_acq_rel) == 0) return;
   bell.word.fetch_add(1, std::memory_order_release);
+  if (bell.eventFdPlusOne > 0) {
+    uint64_t one = 1;
+    (void)!write(bell.eventFdPlusOne - 1, &one, sizeof(one));  // a full counter is a rung bell too
+    return;
+  }
   futexWake(&bell.word, 1);
 }
 

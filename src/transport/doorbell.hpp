@@ -1,5 +1,7 @@
 // Doorbell: how a rank that sleeps is woken by whoever makes progress possible for it, at no cost while it is awake.
 //
+// A sleeper that waits in epoll instead of a futex (a network proxy, in its own process) gives an event descriptor to write to.
+//
 // Layout: one cache line in memory that both sides can reach. Memory semantics: the publisher stores its data and flags, then
 // calls ring(); the sleeper calls prepareSleep(), looks once more for work, then sleeps. A store-load reordering in ring()
 // (flag store, then load of `sleeping`) could miss a sleeper. The full fence that forbids it is paid by the sleeper alone:
@@ -15,6 +17,7 @@ namespace tutti::transport {
 struct alignas(64) Doorbell {
   std::atomic<uint32_t> word{0};      ///< futex word; changes with every ring that found a sleeper
   std::atomic<uint32_t> sleeping{0};  ///< 1 while the owner sleeps or is about to
+  int32_t eventFdPlusOne = 0;         ///< set once, before use, and only in memory of this process; 0: a futex sleeper
 };
 static_assert(sizeof(Doorbell) == 64);
 

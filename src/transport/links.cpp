@@ -38,7 +38,11 @@ Result<std::unique_ptr<Links>> Links::create(control::ControlPlane& control, con
 }
 
 Links::~Links() {
-  proxy_.reset();
+  if (proxy_) {
+    Status flushed = proxy_->flush({Deadline::afterMs(5000), nullptr});
+    if (!flushed.ok()) TUTTI_INFO(Net, "rank {} closes its connections: {}", rank(), flushed.error().message());
+    proxy_.reset();
+  }
   withdrawLocalSegment(control_.commHash(), control_.rank());
   for (auto& [key, mapping] : mappings_) munmap(mapping.base, mapping.bytes);
 }
