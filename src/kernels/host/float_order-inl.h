@@ -47,6 +47,12 @@ struct OrderKernel : PlainKernel, EachVector<OrderKernel<type, op>> {
     return hn::Set(D(), static_cast<T>(kMagnitude - static_cast<T>(E::kInfinity)));
   }
   static HWY_INLINE Wide invertNegative(Wide bits) {
+#if HWY_TARGET == HWY_AVX3
+    if constexpr (sizeof(T) == 1) {  // no shift of bytes: 0x7f - x under the mask of signs is the same
+      const __mmask64 negative = _mm512_movepi8_mask(bits.raw);
+      return Wide{_mm512_mask_sub_epi8(bits.raw, negative, magnitude().raw, bits.raw)};
+    }
+#endif
     return hn::Xor(bits, hn::And(hn::BroadcastSignBit(bits), magnitude()));
   }
 };
