@@ -157,10 +157,15 @@ typedef enum {
 /*
  * Reduction operators. Handles from ncclRedOpCreatePreMulSum lie between ncclNumOps and ncclMaxRedOp.
  *
- * Integers wrap around modulo 2^bits; the average of integers is their sum, so wrapped, divided by the number
- * of ranks and truncated toward zero. fp16, bf16 and both fp8 types are combined two at a time in float32 and
- * rounded to nearest even after each step. The order of combination depends on the algorithm and the number
- * of ranks, and is the same for all ranks: every rank that receives a result receives the same bits.
+ * Every rank that receives a result receives the same bits. The order in which contributions are combined
+ * depends on the algorithm and the number of ranks.
+ * - Integers wrap around modulo 2^bits. Their average is the wrapped sum divided by the number of ranks,
+ *   truncated toward zero.
+ * - fp16, bf16 and both fp8 types are combined in float32 and rounded to nearest even whenever a partial
+ *   result is passed on. fp8 saturates to the largest finite value; fp16 and bf16 overflow to infinity.
+ * - The average of fp16 and fp8 sums inputs that were multiplied by 1/n; that of the other floating types
+ *   divides the sum by n.
+ * - Max and Min: a number wins over NaN, and -0 is below +0.
  */
 typedef enum { ncclNumOps_dummy = 5 } ncclRedOp_dummy_t;
 typedef enum {
@@ -466,8 +471,8 @@ ncclResult_t ncclCommGetUniqueId(ncclComm_t comm, ncclUniqueId* uniqueId);
 ncclResult_t ncclCommGrow(ncclComm_t comm, int nRanks, const ncclUniqueId* uniqueId, int rank,
                           ncclComm_t* newcomm, ncclConfig_t* config);
 
-/* Gives back the memory that comm can rebuild. flags: NCCL_SUSPEND_MEM. Until ncclCommResume no collective is
- * allowed. */
+/* Gives back the memory that comm can rebuild (in this version: none). flags: NCCL_SUSPEND_MEM. Until
+ * ncclCommResume no collective is allowed. */
 #define NCCL_SUSPEND_MEM 0x01
 ncclResult_t ncclCommSuspend(ncclComm_t comm, int flags);
 
@@ -484,8 +489,7 @@ ncclResult_t ncclCommCount(const ncclComm_t comm, int* count);
 /* *rank = this rank's number. Any thread. */
 ncclResult_t ncclCommUserRank(const ncclComm_t comm, int* rank);
 
-/* *device = the CUDA device of this rank; in host mode the number given to ncclCommInitAll, else 0. Any
- * thread. */
+/* *device = the CUDA device of this rank; in host mode, where there are none, its rank. Any thread. */
 ncclResult_t ncclCommCuDevice(const ncclComm_t comm, int* device);
 
 /*
@@ -650,8 +654,8 @@ ncclResult_t ncclRecv(void* recvbuff, size_t count, ncclDataType_t datatype, int
 /*
  * One-sided: writes count elements from localbuff into peer's window at peerWinOffset bytes; once they are
  * visible there, raises peer's signal (sigIdx, ctx) by one. peerWin is this rank's handle of the window that
- * both registered. sigIdx is below config.numRmaSig, ctx below config.numRmaCtx; flags must be 0. peer makes
- * no call.
+ * both registered. peer makes no call. sigIdx is 0 .. 15, ctx and flags must be 0. Reaches peers on this host
+ * in this version; for others: ncclInvalidUsage.
  */
 ncclResult_t ncclPutSignal(const void* localbuff, size_t count, ncclDataType_t datatype, int peer,
                            ncclWindow_t peerWin, size_t peerWinOffset, int sigIdx, int ctx,

@@ -6,6 +6,8 @@
 #include <nccl_device.h>
 #include <tutti/tutti.h>
 
+#include <atomic>
+#include <chrono>
 #include <climits>
 #include <cstring>
 #include <functional>
@@ -469,6 +471,80 @@ TEST(Nonblocking, GetsReady) {
   settle();
   EXPECT_EQ(out, 9);
   EXPECT_EQ(ncclCommDestroy(comm), ncclSuccess);
+}
+
+/// Two ranks as threads of this process.
+class Pair : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_EQ(ncclCommInitAll(comms_, 2, nullptr), ncclSuccess) << lastError(); }
+  ncclComm_t comms_[2] = {};
+};
+
+TEST_F(Pair, AbortFreesABlockedCallAndItsHandle) {
+  std::atomic<bool> inside{false};
+  ncclResult_t result = ncclSuccess;
+  std::string text;
+  std::thread blocked([&] {
+    int32_t in = 1, out = 0;
+    inside = true;
+    result = ncclAllReduce(&in, &out, 1, ncclInt32, ncclSum, comms_[0], nullptr);  // rank 1 never comes
+    text = lastError();
+  });
+  while (!inside.load()) std::this_thread::yield();
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(ncclCommAbort(comms_[0]), ncclSuccess) << lastError();
+  blocked.join();
+  EXPECT_NE(result, ncclSuccess);
+  EXPECT_THAT(text, HasSubstr("ncclAllReduce: "));
+  EXPECT_EQ(ncclCommAbort(comms_[0]), ncclInvalidArgument);
+  EXPECT_EQ(ncclCommAbort(comms_[1]), ncclSuccess) << lastError();
+}
+
+TEST_F(Pair, RootsAndPeersOutOfRange) {
+  float in[2] = {}, out[2] = {};
+  EXPECT_EQ(ncclReduce(in, out, 1, ncclFloat, ncclSum, 2, comms_[0], nullptr), ncclInvalidArgument);
+  EXPECT_THAT(lastError(comms_[0]), HasSubstr("root 2 is not a rank: the communicator has ranks 0 to 1"));
+  EXPECT_EQ(lastError(comms_[1]), "");
+  EXPECT_EQ(ncclSend(in, 1, ncclFloat, 2, comms_[1], nullptr), ncclInvalidArgument);
+  // 2^62 bytes for each of two ranks.
+  EXPECT_EQ(ncclAllGather(in, out, size_t{1} << 60, ncclFloat, comms_[0], nullptr), ncclInvalidArgument);
+  EXPECT_THAT(lastError(), HasSubstr("for each of 2 ranks"));
+  const size_t counts[2] = {1, 1}, offsets[2] = {0, SIZE_MAX};
+  EXPECT_EQ(tuttiAllGatherv(in, 1, out, counts, offsets, ncclFloat, comms_[0], nullptr), ncclInvalidArgument);
+  EXPECT_THAT(lastError(), HasSubstr("block of rank 1"));
+  EXPECT_EQ(tuttiAllGatherv(in, 3, out, counts, offsets, ncclFloat, comms_[0], nullptr), ncclInvalidArgument);
+  EXPECT_THAT(lastError(), HasSubstr("sendcount 3 is not recvcounts[0]"));
+  int excluded[2] = {1, 1};
+  ncclComm_t made;
+  EXPECT_EQ(ncclCommShrink(comms_[0], excluded, 2, &made, nullptr, 0), ncclInvalidArgument);
+  EXPECT_EQ(ncclCommShrink(comms_[1], excluded, 1, &made, nullptr, 0), ncclInvalidUsage);
+  EXPECT_EQ(ncclCommShrink(comms_[0], excluded, 1, &made, nullptr, 8), ncclInvalidArgument);
+  EXPECT_EQ(ncclCommGrow(comms_[0], 2, nullptr, -1, &made, nullptr), ncclInvalidArgument);
+  EXPECT_EQ(ncclCommGrow(comms_[0], 3, nullptr, 0, &made, nullptr), ncclInvalidArgument);
+  std::thread other([&] { EXPECT_EQ(ncclCommDestroy(comms_[1]), ncclSuccess) << lastError(); });
+  EXPECT_EQ(ncclCommDestroy(comms_[0]), ncclSuccess) << lastError();
+  other.join();
+}
+
+TEST_F(Pair, SplitGivesNullWithoutAColor) {
+  ncclComm_t made[2] = {comms_[0], comms_[1]};
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      const int color = rank == 0 ? 7 : NCCL_SPLIT_NOCOLOR;
+      EXPECT_EQ(ncclCommSplit(comms_[rank], color, 0, &made[rank], nullptr), ncclSuccess) << lastError();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_NE(made[0], nullptr);
+  EXPECT_EQ(made[1], nullptr);
+  int n = 0;
+  EXPECT_EQ(pncclCommCount(made[0], &n), ncclSuccess);
+  EXPECT_EQ(n, 1);
+  EXPECT_EQ(ncclCommDestroy(made[0]), ncclSuccess);
+  std::thread other([&] { EXPECT_EQ(ncclCommDestroy(comms_[1]), ncclSuccess) << lastError(); });
+  EXPECT_EQ(ncclCommDestroy(comms_[0]), ncclSuccess) << lastError();
+  other.join();
 }
 
 TEST(MissingCalls, EachSaysSo) {
