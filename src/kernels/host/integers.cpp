@@ -1,5 +1,7 @@
 // Integer kernels: all operators wrap around, so signed and unsigned share Sum and Prod.
+#include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "kernels/host/kernel_table.hpp"
 #include "kernels/host/simd_targets.hpp"
@@ -65,6 +67,25 @@ void scale(void* dst, const void* src, size_t count, Factor factor) {
   });
 }
 
+/// Left to the compiler's vectoriser. Truncating a floating quotient is exact here: one that is no whole
+/// number is at least 1 / divisor away from the next, which is more than the last place of a float (bytes) or
+/// double (32 bits) quotient.
+template <typename T>
+void divide(void* dst, size_t count, int divisor) {
+  using Real = std::conditional_t<sizeof(T) == 1, float, double>;
+  using Whole =
+      std::conditional_t<sizeof(T) == 1, int32_t, std::conditional_t<std::is_signed_v<T>, int32_t, uint32_t>>;
+  const DefaultFloatMode mode;
+  const Real by = static_cast<Real>(divisor);
+  auto* at = static_cast<Byte*>(dst);
+  for (size_t i = 0; i < count; ++i, at += sizeof(T)) {
+    T value;
+    std::memcpy(&value, at, sizeof(T));
+    value = static_cast<T>(static_cast<Whole>(static_cast<Real>(value) / by));
+    std::memcpy(at, &value, sizeof(T));
+  }
+}
+
 template <typename T>
 void fillType(KernelTable& table, DataType type) {
   install<IntegerKernel<std::make_unsigned_t<T>, kSum>>(table, type, kSum);
@@ -72,6 +93,7 @@ void fillType(KernelTable& table, DataType type) {
   install<IntegerKernel<T, kMax>>(table, type, kMax);
   install<IntegerKernel<T, kMin>>(table, type, kMin);
   table.scale[static_cast<int>(type)] = scale<std::make_unsigned_t<T>>;
+  if constexpr (sizeof(T) <= 4) table.divide[static_cast<int>(type)] = divide<T>;
 }
 
 void copyStreaming(void* dst, const void* src, size_t bytes) {
