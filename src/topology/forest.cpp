@@ -332,17 +332,14 @@ class TreePacker {
     auto addOther = [&](const Growing& g) {
       others += g.copies;
       if (g.reached.size() == 1) {
-        if (g.reached[0] < f_.ranks) flow.addEdge(source, g.reached[0], g.copies);
+        flow.addEdge(source, g.reached[0], g.copies);
         return;
       }
       int node = n_ + 1 + static_cast<int>(&g - open_.data());
       flow.addEdge(source, node, g.copies);
-      for (int r : g.reached)
-        if (r != f_.outsideSource) flow.addEdge(node, r, kMany);
+      for (int r : g.reached) flow.addEdge(node, r, kMany);
     };
     for (const Growing& g : open_) addOther(g);
-    if (f_.outsideSource >= 0)
-      flow.setCapacity(start[f_.outsideSource], kMany);  // never inside a set that must be entered
     bool split = false;
     while (missing > 0) {
       bool took = false;
@@ -363,7 +360,7 @@ class TreePacker {
             // tree.
             flow.setCapacity(start[x], kMany);
             Count entered = flow.run(source, y, others + units);
-            if (x != f_.outsideSource) flow.setCapacity(start[x], 0);
+            flow.setCapacity(start[x], 0);
             units = std::min(units, entered - others);
             if (units <= 0 || (sweep == 0 && units < tree.copies)) continue;
             if (units < tree.copies) {
@@ -403,7 +400,6 @@ class TreePacker {
 /// For machines too large to pack exactly: every rank's tree is a star along the best ways, or the ring in
 /// rank order, whichever loads the links less.
 void simpleForest(const Graph& graph, const Fabric& f, std::vector<ForestTree>& trees) {
-  if (f.machines > 1) return;
   // Shortest ways over switches, by hops then width.
   struct Way {
     int hops = 1 << 20;
@@ -439,6 +435,7 @@ void simpleForest(const Graph& graph, const Fabric& f, std::vector<ForestTree>& 
   std::vector<std::vector<int>> next(f.ranks);
   std::vector<ForestTree> star;
   std::vector<ForestTree> ring;
+  std::vector<Way> fromOutside = f.machines > 1 ? waysFrom(f.outsideSource) : std::vector<Way>();
   for (int r = 0; r < f.ranks; ++r) {
     std::vector<Way> ways = waysFrom(r);
     ForestTree tree;
@@ -449,9 +446,26 @@ void simpleForest(const Graph& graph, const Fabric& f, std::vector<ForestTree>& 
       tree.edges.push_back({r, t, linksOf(ways, t)});
     }
     next[r] = linksOf(ways, (r + 1) % f.ranks);
+    if (f.machines > 1) {
+      // Its shard goes out once; what comes in at this rank's nearest NIC is spread by this rank, and handed
+      // on unless this machine is the last to get it.
+      if (ways[f.outsideSink].edge < 0 || fromOutside[r].edge < 0) return;
+      ForestTree::Edge leave{r, ForestTree::kOutside, linksOf(ways, f.outsideSink)};
+      ForestTree entering;
+      entering.root = ForestTree::kOutside;
+      entering.edges.push_back({ForestTree::kOutside, r, linksOf(fromOutside, r)});
+      entering.edges.insert(entering.edges.end(), tree.edges.begin(), tree.edges.end());
+      star.push_back(entering);
+      if (f.machines > 2) {
+        entering.copies = f.machines - 2;
+        entering.edges.push_back(leave);
+        star.push_back(std::move(entering));
+      }
+      tree.edges.push_back(std::move(leave));
+    }
     star.push_back(std::move(tree));
   }
-  for (int r = 0; r < f.ranks; ++r) {
+  for (int r = 0; r < f.ranks && f.machines == 1; ++r) {
     ForestTree tree;
     tree.root = r;
     for (int i = 0; i + 1 < f.ranks; ++i) {
@@ -464,14 +478,14 @@ void simpleForest(const Graph& graph, const Fabric& f, std::vector<ForestTree>& 
     std::vector<double> load(graph.links.size(), 0.0);
     for (const ForestTree& t : set)
       for (const ForestTree::Edge& e : t.edges)
-        for (int l : e.links) load[l] += 1;
+        for (int l : e.links) load[l] += t.copies;
     double speed = 1e18;
     for (size_t l = 0; l < load.size(); ++l)
       if (load[l] > 0) speed = std::min(speed, graph.links[l].gbps / load[l]);
     return speed;
   };
   double starSpeed = speedOf(star);
-  double ringSpeed = speedOf(ring);
+  double ringSpeed = ring.empty() ? 0 : speedOf(ring);
   trees = starSpeed >= ringSpeed ? std::move(star) : std::move(ring);
   for (ForestTree& t : trees) t.gbps = std::max(starSpeed, ringSpeed);
 }

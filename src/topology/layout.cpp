@@ -22,7 +22,7 @@ class Nester {
     std::vector<std::vector<int>> byHost(static_cast<size_t>(g_.hosts));
     for (int c : g_.cpus) byHost[g_.nodes[c].host].push_back(c);
     const bool many = g_.hosts > 1;
-    const double rowLimit = many ? 1700 : 1500;
+    const double rowLimit = g_.hosts > 8 ? 2600 : many ? 1700 : 1500;
     double x = kPad;
     double y = kPad;
     double rowHeight = 0;
@@ -92,6 +92,10 @@ class Nester {
         queue.push_back(link.to);
       }
     }
+    // Caches with their cores first, then the PCIe tree.
+    for (std::vector<int>& children : below_)
+      std::stable_partition(children.begin(), children.end(),
+                            [&](int c) { return g_.nodes[c].type == NodeType::Cache; });
   }
 
   /// Children in rows of about equal width.

@@ -73,7 +73,7 @@ class Drawer {
       text(layout_.nvswitch.cx(), layout_.nvswitch.cy() + 5, 13, "middle",
            fmt::format("NVSwitch, {:.1f} GB/s each way to each GPU", gbps), "#33500f");
     }
-    for (const Trace& t : traces) draw(t);
+    for (size_t i = 0; i < traces.size(); ++i) draw(traces[i], i);
     drawLegend(traces);
     out_ += "</svg>\n";
     return out_;
@@ -242,7 +242,16 @@ class Drawer {
         if (g_.ranks.size() > 16) {  // a stub: a hundred long lines would hide the machine
           line(a.cx(), a.y + a.h, a.cx(), a.y + a.h + 7, strokeOf(link.gbps), "#6fa61e", title);
         } else {
-          line(a.cx(), a.y + a.h, a.cx(), layout_.nvswitch.y, strokeOf(link.gbps) * 0.8, "#8fc044", title);
+          // Beside the GPUs drawn below this one, not through them.
+          int under = 0;
+          for (int r : g_.ranks) {
+            const Box& other = layout_.boxes[r];
+            if (other.y > a.y && std::abs(other.cx() - a.cx()) < a.w) ++under;
+          }
+          double x = a.cx() + (a.w / 2 + 5) * under;
+          double top = under > 0 ? a.y + a.h + 8 : a.y + a.h;
+          if (under > 0) line(a.cx() + 20, a.y + a.h, x, top, strokeOf(link.gbps) * 0.6, "#8fc044", title);
+          line(x, top, x, layout_.nvswitch.y, strokeOf(link.gbps) * 0.6, "#8fc044", title);
         }
       } else if (g_.nodes[link.to].type == NodeType::Gpu && link.from < link.to) {
         double bend = std::hypot(a.cx() - b.cx(), a.cy() - b.cy()) * 0.16;
@@ -256,7 +265,9 @@ class Drawer {
     }
   }
 
-  void draw(const Trace& t) {
+  void draw(const Trace& t, size_t index) {
+    // Each path a little lower than the one before, so that equal ways stay apart.
+    const double step = (g_.hostRanks ? 2.5 : 7.0) * static_cast<double>(index % 4);
     out_ += fmt::format(
         "<g id=\"{}\" class=\"trace\" fill=\"none\" stroke=\"{}\" stroke-width=\"2.2\" "
         "stroke-opacity=\"0.85\"{}>\n",
@@ -267,8 +278,8 @@ class Drawer {
       const Box& b = layout_.boxes[to];
       if (!a.shown || !b.shown) continue;
       // Above the boxes' middles, bowed upwards, so that a ring reads as a string of arcs.
-      double ay = a.y + a.h * 0.25;
-      double by = b.y + b.h * 0.25;
+      double ay = a.y + a.h * 0.22 + step;
+      double by = b.y + b.h * 0.22 + step;
       double distance = std::hypot(a.cx() - b.cx(), ay - by);
       double bow = cores ? 4 : std::min(14 + distance * 0.12, 90.0);
       out_ += fmt::format("<path d=\"M{:.1f},{:.1f} Q{:.1f},{:.1f} {:.1f},{:.1f}\"/>", a.cx(), ay,
@@ -296,7 +307,7 @@ class Drawer {
       out_ += fmt::format(
           "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" fill=\"{}\" stroke=\"#ffffff\" "
           "stroke-width=\"1\"/>\n",
-          b.cx(), b.y + b.h * 0.25, cores ? 3 : 4, t.colour);
+          b.cx(), b.y + b.h * 0.22 + step, cores ? 3 : 4, t.colour);
     }
     out_ += "</g>\n";
   }
