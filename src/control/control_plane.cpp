@@ -195,6 +195,8 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::derive(DeriveOptions options
       if (auto known = partial->wait({Deadline::afterMs(kGraceMs), nullptr}); known.ok()) {
         const std::string missing = listMissing(known.value(), node->nRanks());
         if (!missing.empty()) error = makeError(Code::Timeout, "timed out: {} did not come", missing);
+      } else if (node->faultWord().load(std::memory_order_acquire) != 0) {
+        error = Error(Code::Timeout, node->fault().text);  // another was quicker to say it
       }
     }
     service.loop().post([node, error] { node->abandonJoin(error); });
@@ -293,7 +295,7 @@ std::string ControlPlane::describeMissing(uint64_t seq, Wait wait) {
   auto partial = std::make_shared<Completion<Node::SurveyResult>>();
   service.loop().post([node = node_, survey, partial] { node->endSurvey(survey, partial); });
   auto known = partial->wait({Deadline::afterMs(kGraceMs), nullptr});
-  if (!known.ok()) return "the control service does not answer";
+  if (!known.ok()) return known.error().message();
   std::string text;
   const auto add = [&](std::string part) { text += (text.empty() ? "" : "; ") + std::move(part); };
   auto& behind = known.value().behind;

@@ -138,6 +138,10 @@ void EventLoop::run() {
       watch->handler(events[i].events);
     }
   }
+  // What was posted before the end, above all the word that a rank leaves, still goes out; and what that
+  // defers.
+  runTasks();
+  runTasks();
 }
 
 }  // namespace tutti::control

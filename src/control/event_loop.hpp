@@ -30,7 +30,7 @@ class EventLoop {
 
   ~EventLoop() { stop(); }
   Status start();
-  /// Ends the thread after the task it is at and waits for it; what is still queued is dropped. Idempotent.
+  /// Ends the thread after what has been posted so far, and waits for it. Idempotent.
   void stop();
 
   /// Runs `task` on the loop's thread, in order of posting. After stop: never.

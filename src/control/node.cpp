@@ -9,6 +9,9 @@ namespace {
 
 /// How long a rank that refuses connections may turn out to have left in order.
 constexpr int64_t kGoneGraceMs = 300;
+/// The same when others have left already: at the end of a job they go one after the other, and words may get
+/// lost between processes that are exiting.
+constexpr int64_t kGoneGraceAtEndMs = 5000;
 
 }  // namespace
 
@@ -65,6 +68,9 @@ void Node::acceptLink(const LinkPtr& link, const SharedBytes& payload) {
   link->setOwner(shared_from_this(), from);
   if (const auto old = links_.find(from); old != links_.end()) old->second->close();
   links_[from] = link;
+  // The same back: now the other side knows that this rank has it.
+  link->send(FrameType::Link, share(encode(LinkMsg{commId_, static_cast<uint32_t>(rank_),
+                                                   static_cast<uint32_t>(from), service_.self()})));
   sendSync(link);
 }
 
@@ -93,7 +99,10 @@ void Node::sendSync(const LinkPtr& link) {
 void Node::onFrame(const LinkPtr& link, FrameType type, const SharedBytes& payload) {
   if (removed_) return;
   if (link == rendezvous_) return onRendezvous(type, payload);
+  if (!unconfirmed_.empty()) unconfirmed_.erase(link->tag());
   switch (type) {
+    case FrameType::Link:
+      return;  // the other side's confirmation
     case FrameType::Gather:
       return onGather(link, payload);
     case FrameType::GatherResult: {
@@ -147,7 +156,23 @@ void Node::onClosed(const LinkPtr& link, const std::string& why) {
     heal();
     return maybeRemove();
   }
+  // A link that had barely been made says nothing: the other end may have been on its way out, in order.
+  if (unconfirmed_.erase(rank) != 0) return markGone(rank, why);
   markDead(rank, fmt::format("{} died ({})", describeRank(rank), why), {});
+}
+
+void Node::markGone(int rank, const std::string& why) {
+  gone_.insert(rank);
+  if (!leftRanks_.contains(rank) && !dead_.contains(rank)) {
+    // Perhaps it left in order and its word has not come round the gap in the tree yet.
+    const int64_t grace = leftRanks_.empty() ? kGoneGraceMs : kGoneGraceAtEndMs;
+    service_.loop().callAfterMs(grace, [self = shared_from_this(), rank, why] {
+      if (self->removed_ || self->leftSelf_ || self->leftRanks_.contains(rank)) return;
+      self->markDead(rank, fmt::format("{} died ({})", self->describeRank(rank), why), {});
+    });
+  }
+  heal();
+  maybeRemove();
 }
 
 int Node::effectiveParent() const {
@@ -167,33 +192,25 @@ void Node::heal() {
   if (connecting_) connecting_->cancel();
   healingTo_ = to;
   const auto patience = Deadline::afterMs(std::max<int64_t>(service_.heartbeatMs() * 3, 1000));
-  connecting_ =
-      service_.connect(roster_->peers[static_cast<size_t>(to)], {key_, patience, true},
-                       [self = shared_from_this(), to](Result<LinkPtr> link) {
-                         self->connecting_.reset();
-                         self->healingTo_ = -1;
-                         if (self->removed_) {
-                           if (link.ok()) link.value()->close();
-                           return;
-                         }
-                         if (link.ok()) return self->addLink(to, link.value());
-                         const std::string why = link.error().message();
-                         self->gone_.insert(to);
-                         if (!self->leftRanks_.contains(to) && !self->dead_.contains(to)) {
-                           // Perhaps it left in order and its word has not come round the gap in the tree
-                           // yet.
-                           self->service_.loop().callAfterMs(kGoneGraceMs, [self, to, why] {
-                             if (self->removed_ || self->leftSelf_ || self->leftRanks_.contains(to)) return;
-                             self->markDead(to, fmt::format("{} died ({})", self->describeRank(to), why), {});
-                           });
-                         }
-                         self->heal();
-                         self->maybeRemove();
-                       });
+  connecting_ = service_.connect(roster_->peers[static_cast<size_t>(to)], {key_, patience, true},
+                                 [self = shared_from_this(), to](Result<LinkPtr> link) {
+                                   self->connecting_.reset();
+                                   self->healingTo_ = -1;
+                                   if (self->removed_) {
+                                     if (link.ok()) link.value()->close();
+                                     return;
+                                   }
+                                   if (!link.ok()) return self->markGone(to, link.error().message());
+                                   self->unconfirmed_.insert(to);
+                                   self->addLink(to, link.value());
+                                 });
 }
 
 void Node::maybeRemove() {
   if (!leftSelf_ || removed_) return;
+  // Cheap and nearly always enough: the sets may overlap, so their sizes bound the number of ranks accounted
+  // for.
+  if (leftRanks_.size() + dead_.size() + gone_.size() < static_cast<size_t>(nRanks_)) return;
   for (int rank = 0; rank < nRanks_; ++rank) {
     if (rank != rank_ && !leftRanks_.contains(rank) && !isGone(rank)) return;
   }

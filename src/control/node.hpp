@@ -137,6 +137,7 @@ class Node : public LinkOwner, public std::enable_shared_from_this<Node> {
   // tree (node.cpp)
   void acceptLink(const LinkPtr& link, const SharedBytes& payload);
   void addLink(int rank, const LinkPtr& link);
+  void markGone(int rank, const std::string& why);
   void sendSync(const LinkPtr& link);
   int effectiveParent() const;
   void heal();
@@ -210,6 +211,7 @@ class Node : public LinkOwner, public std::enable_shared_from_this<Node> {
   std::map<int, uint64_t> leftRanks_;  ///< and their last call
   std::shared_ptr<Connecting> connecting_;
   int healingTo_ = -1;
+  std::set<int> unconfirmed_;  ///< linked to by healing, and not heard from yet
   Deadline deadline_ = Deadline::never();
 
   LinkPtr rendezvous_;

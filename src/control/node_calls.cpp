@@ -111,7 +111,7 @@ void Node::endSurvey(const CompletionPtr<SurveyResult>& survey, const Completion
     surveys_.erase(entry);
     return;
   }
-  soFar->complete(SurveyResult{std::vector<bool>(static_cast<size_t>(nRanks_)), {}});
+  soFar->complete(Error(Code::InvalidUsage, "the communicator has ended"));
 }
 
 void Node::completeSurvey(PendingSurvey& survey) {

@@ -89,7 +89,8 @@ void Rendezvous::onCheckIn(const LinkPtr& link, const CheckInMsg& message, const
     nRanks_ = message.nRanks;
     firstRank_ = message.rank;
     startNs_ = nowNs();
-    if (message.idIndex > 0) relay(message);
+    const auto first = message.firstId.decode();
+    if (first.ok() && first.value().id != id_.id) relay(message, first.value());
   }
   if (message.nRanks != nRanks_) {
     const std::string text =
@@ -269,11 +270,9 @@ void Rendezvous::finish(const std::string& outcome) {
   service_.retireLater([keep = shared_from_this(), retire] { retire(); });
 }
 
-void Rendezvous::relay(const CheckInMsg& message) {
+void Rendezvous::relay(const CheckInMsg& message, const UniqueIdFields& first) {
   relaying_ = true;
-  const auto first = message.firstId.decode();
-  if (!first.ok()) return;  // checked by the rank that sent it; the timer ends this
-  const Key key{first.value().id, first.value().secret};
+  const Key key{first.id, first.secret};
   const SharedBytes hello = share(encode(RelayMsg{message.idIndex, service_.self()}));
   const auto onConnected = [weak = weak_from_this(), hello](Result<LinkPtr> link) {
     const auto self = weak.lock();
@@ -295,8 +294,8 @@ void Rendezvous::relay(const CheckInMsg& message) {
     });
     return;
   }
-  connecting_ = service_.connectAddress(first.value().address, {key, Deadline::afterMs(message.timeoutMs)},
-                                        onConnected);
+  connecting_ =
+      service_.connectAddress(first.address, {key, Deadline::afterMs(message.timeoutMs)}, onConnected);
 }
 
 void Rendezvous::passUp(FrameType type, const SharedBytes& payload) {

@@ -16,6 +16,7 @@ namespace tutti::control {
 namespace {
 
 constexpr size_t kReadChunk = 64 * 1024;
+constexpr size_t kMaxVectors = 64;
 constexpr size_t kReadBudget = 1024 * 1024;  // per wake-up, so that one busy link does not starve others
 
 }  // namespace
@@ -93,6 +94,8 @@ void SocketLink::close() {
   if (state_ == State::Closed) return;
   closing_ = true;
   onOpen_ = nullptr;
+  if (state_ == State::Open) flush();
+  if (state_ == State::Closed) return;
   if (out_.empty() || state_ != State::Open) {
     shut();
     return;
@@ -102,6 +105,7 @@ void SocketLink::close() {
 }
 
 UniqueFd SocketLink::detach() {
+  flush();
   if (state_ != State::Open || !out_.empty() || inUsed_ != in_.size()) return {};
   loop_.unwatch(fd_.get());
   UniqueFd fd = fd_.release();
@@ -294,46 +298,61 @@ void SocketLink::sendRaw(Bytes bytes) {
 
 void SocketLink::queue(Out out) {
   out_.push_back(std::move(out));
-  if (!wantWrite_ || out_.size() == 1) flush();
+  if (flushScheduled_ || wantWrite_) return;
+  // What is sent while one batch of events is worked off goes out in one call.
+  flushScheduled_ = true;
+  loop_.defer([self = shared_from_this()] {
+    self->flushScheduled_ = false;
+    self->flush();
+  });
 }
 
 void SocketLink::flush() {
+  if (state_ == State::Closed || state_ == State::Connecting) return;
   while (!out_.empty()) {
-    Out& next = out_.front();
-    iovec vectors[2];
-    int count = 0;
-    size_t skip = next.sent;
-    const auto add = [&](const uint8_t* data, size_t size) {
-      const size_t cut = std::min(skip, size);
-      skip -= cut;
-      if (size > cut) vectors[count++] = {const_cast<uint8_t*>(data) + cut, size - cut};
-    };
-    add(next.header.data(), next.headerBytes);
-    add(next.body->data(), next.body->size());
+    std::array<iovec, kMaxVectors> vectors;
     msghdr message{};
-    message.msg_iov = vectors;
-    message.msg_iovlen = static_cast<size_t>(count);
+    message.msg_iov = vectors.data();
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    if (next.fd.valid() && next.sent == 0) {
-      message.msg_control = control;
-      message.msg_controllen = sizeof(control);
-      cmsghdr* entry = CMSG_FIRSTHDR(&message);
-      entry->cmsg_level = SOL_SOCKET;
-      entry->cmsg_type = SCM_RIGHTS;
-      entry->cmsg_len = CMSG_LEN(sizeof(int));
-      const int fd = next.fd.get();
-      std::memcpy(CMSG_DATA(entry), &fd, sizeof(fd));
+    for (Out& next : out_) {
+      if (message.msg_iovlen + 2 > kMaxVectors) break;
+      if (next.fd.valid() && next.sent == 0) {
+        if (message.msg_iovlen != 0) break;  // the descriptor goes with the first byte of its frame
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        cmsghdr* entry = CMSG_FIRSTHDR(&message);
+        entry->cmsg_level = SOL_SOCKET;
+        entry->cmsg_type = SCM_RIGHTS;
+        entry->cmsg_len = CMSG_LEN(sizeof(int));
+        const int fd = next.fd.get();
+        std::memcpy(CMSG_DATA(entry), &fd, sizeof(fd));
+      }
+      size_t skip = next.sent;
+      const auto add = [&](const uint8_t* data, size_t size) {
+        const size_t cut = std::min(skip, size);
+        skip -= cut;
+        if (size > cut) vectors[message.msg_iovlen++] = {const_cast<uint8_t*>(data) + cut, size - cut};
+      };
+      add(next.header.data(), next.headerBytes);
+      add(next.body->data(), next.body->size());
     }
-    const ssize_t sent = sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-    if (sent < 0) {
+    const ssize_t result = sendmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (result < 0 && errno == EINTR) continue;
+    if (result < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
+    if (result < 0) {
       // What the peer said before it went is still to be read: the read side reports the end.
       out_.clear();
       break;
     }
-    next.sent += static_cast<size_t>(sent);
-    if (next.sent == next.headerBytes + next.body->size()) out_.pop_front();
+    auto sent = static_cast<size_t>(result);
+    while (!out_.empty()) {
+      Out& next = out_.front();
+      const size_t part = std::min(sent, next.headerBytes + next.body->size() - next.sent);
+      next.sent += part;
+      sent -= part;
+      if (next.sent < next.headerBytes + next.body->size()) break;
+      out_.pop_front();
+    }
   }
   const bool want = !out_.empty();
   if (want != wantWrite_) {

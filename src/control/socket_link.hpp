@@ -102,6 +102,7 @@ class SocketLink : public Link, public std::enable_shared_from_this<SocketLink> 
   bool closing_ = false;
   int connectError_ = 0;
   bool wantWrite_ = false;
+  bool flushScheduled_ = false;
   std::deque<Out> out_;
   UniqueFd receivedFd_;
 };
