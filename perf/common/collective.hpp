@@ -57,11 +57,13 @@ struct Call {
 };
 
 struct Collective {
-  const char* name;              ///< NCCL's name without prefix; tuttiExplain knows it by this
-  bool reduces = false;          ///< takes an op
-  bool listsOps = false;         ///< has the op column without taking an op (nccl-tests does so for sendrecv)
-  bool rooted = false;           ///< takes a root
-  bool checksInPlace = true;     ///< false: in place is timed (where the library takes it) but means nothing
+  const char* name;       ///< NCCL's name without prefix; tuttiExplain knows it by this
+  bool reduces = false;   ///< takes an op
+  bool listsOps = false;  ///< has the op column without taking an op (nccl-tests does so for sendrecv)
+  bool rooted = false;    ///< takes a root
+  bool checksInPlace =
+      true;  ///< false: in place means nothing; it is timed without a check, as nccl-tests does
+  bool onlyOutOfPlace = false;   ///< Tutti's call refuses to work in place
   const char* opLabel = "none";  ///< the redop column of a collective without op
 
   Shape (*shape)(size_t count, size_t elementSize, int ranks) = nullptr;

@@ -132,7 +132,8 @@ Status runWorkers(Session& session, double (&memory)[3]) {
       if (!status.ok()) session.fail(status.error());
     });
   }
-  TUTTI_TRY(work(0));
+  Status status = work(0);
+  if (!status.ok()) session.fail(status.error());
   for (std::thread& thread : threads) thread.join();
   return {};
 }

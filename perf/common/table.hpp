@@ -40,7 +40,7 @@ struct Row {
   std::string op;
   int root = -1;
   std::optional<Measurement> outOfPlace;
-  std::optional<Measurement> inPlace;  ///< none: the library refuses it
+  std::optional<Measurement> inPlace;  ///< none: the call has no in-place form
   std::string timeStamp;               ///< with -S
 };
 

@@ -21,7 +21,7 @@ class Worker {
   /// All sizes of one combination.
   Status runCombination(DataType type, ReduceOp op, int root);
   Status runSize(size_t bytes, size_t done, size_t total);
-  /// Times and checks one direction; none where the library refuses it in place.
+  /// Times and checks one direction; none where that has no in-place form.
   Result<std::optional<Measurement>> measure(bool inPlace);
   Status timeCalls(bool inPlace, Measurement& measured);
   Status reportIterations(Measurement& measured);
