@@ -21,7 +21,8 @@ std::span<const Builder> builtinAlgorithms();
 const Builder& builderOf(Algorithm algorithm);
 
 /// Builds and checks: an unsupported combination is an InvalidUsage error that says why.
-Result<Plan> buildPlan(const Request& request, Algorithm algorithm, Protocol protocol, int rank, const Limits& limits);
+Result<Plan> buildPlan(const Request& request, Algorithm algorithm, Protocol protocol, int rank,
+                       const Limits& limits);
 
 extern const Builder kRing;
 extern const Builder kTree;

@@ -1,4 +1,5 @@
-// Words for writing algorithms down: block references, peers and steps, so that a builder reads like the paper.
+// Words for writing algorithms down: block references, peers and steps, so that a builder reads like the
+// paper.
 #pragma once
 
 #include <algorithm>
@@ -7,20 +8,40 @@
 
 namespace tutti::algos::kit {
 
-inline Affine fixed(int value) { return {value, 0, 0}; }
+inline Affine fixed(int value) {
+  return {value, 0, 0};
+}
 /// (base + stride*k) mod n
-inline Affine walking(int base, int stride, int n) { return {((base % n) + n) % n, stride, n}; }
+inline Affine walking(int base, int stride, int n) {
+  return {((base % n) + n) % n, stride, n};
+}
 
-inline BlockRef input(Affine index, int span = 1) { return {Buffer::Input, index, span}; }
-inline BlockRef output(Affine index, int span = 1) { return {Buffer::Output, index, span}; }
+inline BlockRef input(Affine index, int span = 1) {
+  return {Buffer::Input, index, span};
+}
+inline BlockRef output(Affine index, int span = 1) {
+  return {Buffer::Output, index, span};
+}
 
 /// A step under construction: Make().from(prev).reduce(input(b)).to(next).times(n - 2)
 class Make {
  public:
-  Make& take(BlockRef src) { step_.src = src; return *this; }
-  Make& from(Affine peer) { step_.recvFrom.add(peer); return *this; }
-  Make& to(Affine peer) { step_.sendTo.add(peer); return *this; }
-  Make& into(BlockRef dst) { step_.dst = dst; return *this; }
+  Make& take(BlockRef src) {
+    step_.src = src;
+    return *this;
+  }
+  Make& from(Affine peer) {
+    step_.recvFrom.add(peer);
+    return *this;
+  }
+  Make& to(Affine peer) {
+    step_.sendTo.add(peer);
+    return *this;
+  }
+  Make& into(BlockRef dst) {
+    step_.dst = dst;
+    return *this;
+  }
   /// Combines what comes in with the local block `own`.
   Make& reduce(BlockRef own, Order order = Order::PeerFirst) {
     step_.src = own;
@@ -28,8 +49,14 @@ class Make {
     step_.order = order;
     return *this;
   }
-  Make& finish() { step_.finishes = true; return *this; }
-  Make& times(int repeat) { step_.repeat = repeat; return *this; }
+  Make& finish() {
+    step_.finishes = true;
+    return *this;
+  }
+  Make& times(int repeat) {
+    step_.repeat = repeat;
+    return *this;
+  }
   Make& publish(int channel, int reader = -1) {
     step_.publishes = true;
     step_.publishChannel = static_cast<uint8_t>(channel);
@@ -76,12 +103,13 @@ inline constexpr size_t kLLLineData = 56;
 
 /// Elements of a chunk such that `span` of them fit a board slot; 0 if not one element does.
 inline size_t boardChunk(const Request& request, Protocol protocol, const Limits& limits, int span) {
-  if (protocol == Protocol::LL) return limits.llBytes / kLLLineData / span * kLLLineData / request.elementBytes();
+  if (protocol == Protocol::LL)
+    return limits.llBytes / kLLLineData / span * kLLLineData / request.elementBytes();
   return span * request.elementBytes() <= limits.boardBytes ? chunkFor(request, limits.boardBytes, span) : 0;
 }
 
-inline Plan planFor(const Request& request, Algorithm algorithm, Protocol protocol, int rank, Layout layout, int nBlocks,
-                    size_t chunkCount) {
+inline Plan planFor(const Request& request, Algorithm algorithm, Protocol protocol, int rank, Layout layout,
+                    int nBlocks, size_t chunkCount) {
   Plan plan;
   plan.request = request;
   plan.algorithm = algorithm;

@@ -14,7 +14,9 @@ struct Work {
   double reduced = 0;   ///< bytes of results reduced
 };
 
-double log2Ceil(int n) { return n <= 1 ? 0 : std::bit_width(static_cast<unsigned>(n - 1)); }
+double log2Ceil(int n) {
+  return n <= 1 ? 0 : std::bit_width(static_cast<unsigned>(n - 1));
+}
 
 Work workOf(const Request& request, Algorithm algorithm) {
   const double n = request.nRanks;
@@ -39,8 +41,9 @@ Work workOf(const Request& request, Algorithm algorithm) {
       }
       break;
     case Algorithm::Tree:
-      w = request.collective == Collective::AllReduce ? Work{2 * steps, 8, 3 * s, 1.5 * s}
-                                                      : Work{steps, 3, 3 * s, reduces(request.collective) ? 2 * s : 0};
+      w = request.collective == Collective::AllReduce
+              ? Work{2 * steps, 8, 3 * s, 1.5 * s}
+              : Work{steps, 3, 3 * s, reduces(request.collective) ? 2 * s : 0};
       break;
     case Algorithm::RecursiveDoubling:
       w = {steps, 2 * steps, steps * s, steps * s};

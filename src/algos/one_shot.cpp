@@ -1,12 +1,12 @@
-// One-shot over boards: publish once, then everybody reads what it needs straight off the others' boards. One hand-over of
-// latency whatever n is; each rank reads (and for reductions computes) everything itself.
+// One-shot over boards: publish once, then everybody reads what it needs straight off the others' boards. One
+// hand-over of latency whatever n is; each rank reads (and for reductions computes) everything itself.
 //
 //   AllReduce      publish S, read (n-1)*S      Reduce   non-roots publish, the root reads all
 //   ReduceScatter  publish S, read (n-1)/n*S    Broadcast, Scatter  the root publishes
 //   AllGather, AllToAll, Gather: publish own, read the others'
 //
-// A message-free relative of this is DeepSpeed's shared-memory kernel and MPI's "release-gather"; boards need no exit barrier
-// because a slot is reused only after its readers have moved past it.
+// A message-free relative of this is DeepSpeed's shared-memory kernel and MPI's "release-gather"; boards need
+// no exit barrier because a slot is reused only after its readers have moved past it.
 #include "algos/algorithm.hpp"
 #include "algos/builder_kit.hpp"
 
@@ -44,9 +44,10 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
   const int root = request.root;
   const int span = publishedSpan(request);
   const size_t chunk = boardChunk(request, protocol, limits, span);
-  const bool split = request.collective == Collective::AllReduce || request.collective == Collective::Reduce ||
-                     request.collective == Collective::Broadcast;
-  Plan plan = planFor(request, Algorithm::OneShot, protocol, rank, split ? Layout::Split : Layout::PerRank, split ? 1 : n, chunk);
+  const bool split = request.collective == Collective::AllReduce ||
+                     request.collective == Collective::Reduce || request.collective == Collective::Broadcast;
+  Plan plan = planFor(request, Algorithm::OneShot, protocol, rank, split ? Layout::Split : Layout::PerRank,
+                      split ? 1 : n, chunk);
   plan.usesBoards = true;
   const Affine zero = fixed(0);
   const Affine others = walking(rank + 1, 1, n);  // the other n-1 ranks, starting behind oneself
@@ -77,7 +78,11 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
       break;
     case Collective::ReduceScatter:
       add(lane, Make().take(input(zero, n)).publish(0));
-      add(lane, Make().readAll(0, fixed(rank)).reduce(input(fixed(rank)), Order::RankOrder).finish().into(output(zero)));
+      add(lane, Make()
+                    .readAll(0, fixed(rank))
+                    .reduce(input(fixed(rank)), Order::RankOrder)
+                    .finish()
+                    .into(output(zero)));
       break;
     case Collective::AllToAll:
       add(lane, Make().take(input(zero, n)).publish(0));
@@ -107,6 +112,7 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 
 }  // namespace
 
-const Builder kOneShot{Algorithm::OneShot, "one-shot: publish, then everybody reads the others' boards", supports, build};
+const Builder kOneShot{Algorithm::OneShot, "one-shot: publish, then everybody reads the others' boards",
+                       supports, build};
 
 }  // namespace tutti::algos

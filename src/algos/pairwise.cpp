@@ -1,5 +1,6 @@
-// Pairwise exchange: every pair of ranks that has something for each other moves it directly, in an order in which at step k
-// rank r sends to r+1+k and receives from r-1-k, so that nobody is everybody's target at once.
+// Pairwise exchange: every pair of ranks that has something for each other moves it directly, in an order in
+// which at step k rank r sends to r+1+k and receives from r-1-k, so that nobody is everybody's target at
+// once.
 //
 //   AllToAll, AllToAllV  n-1 sends and receives of one block each
 //   AllGather            n-1 sends of the own block
@@ -34,7 +35,8 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
   const Affine own = fixed(rank);
   const Affine ahead = walking(rank + 1, 1, n);
   const Affine behind = walking(rank - 1, -1, n);
-  // An exchange in place overwrites block p by what p sends; the own block p must have left before: one lane, send first.
+  // An exchange in place overwrites block p by what p sends; the own block p must have left before: one lane,
+  // send first.
   Lane sends;
   Lane receives;
 

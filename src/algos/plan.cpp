@@ -39,8 +39,10 @@ Extent Plan::extent(const Lane& lane, int64_t round, int block) const {
   size_t begin = std::min(part.count, static_cast<size_t>(round) * perRound);
   size_t left = part.count - begin;
   // The last round shares what is left evenly, so that no rank idles while another moves a whole chunk.
-  size_t chunk = left >= perRound ? chunkCount
-                                  : std::min(chunkCount, alignedUp((left + nBlocks - 1) / nBlocks, request.elementBytes()));
+  size_t chunk =
+      left >= perRound
+          ? chunkCount
+          : std::min(chunkCount, alignedUp((left + nBlocks - 1) / nBlocks, request.elementBytes()));
   size_t blockBegin = std::min(left, chunk * static_cast<size_t>(block));
   return {part.offset + begin + blockBegin, std::min(chunk, left - blockBegin)};
 }

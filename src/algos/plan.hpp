@@ -1,18 +1,19 @@
 // A Plan is one rank's program for one collective: pure data, no pointers, no devices.
 //
-// Shape. A plan has lanes; lanes run side by side, each is a list of steps played in order. The data is cut into *rounds*
-// of *blocks* of at most `chunkCount` elements: for every round, a lane plays each of its steps `repeat` times, and one play
-// moves one chunk (or `span` neighbouring chunks) as one message. So a ring of 100 000 ranks is five steps.
+// Shape. A plan has lanes; lanes run side by side, each is a list of steps played in order. The data is cut
+// into *rounds* of *blocks* of at most `chunkCount` elements: for every round, a lane plays each of its steps
+// `repeat` times, and one play moves one chunk (or `span` neighbouring chunks) as one message. So a ring of
+// 100 000 ranks is five steps.
 //
 // A step takes a value from up to three kinds of sources, and puts it in up to three kinds of places:
-//   sources: a local block (src), chunks received from peers (recvFrom), chunks read off peers' boards (readFrom)
-//   places:  a local block (dst), peers (sendTo), the own board (publishes)
-// Several sources are combined with the call's operator, in the order that `order` states; every rank that computes the same
-// block uses the same order or a commuted pair of it, so results agree bit for bit.
+//   sources: a local block (src), chunks received from peers (recvFrom), chunks read off peers' boards
+//   (readFrom) places:  a local block (dst), peers (sendTo), the own board (publishes)
+// Several sources are combined with the call's operator, in the order that `order` states; every rank that
+// computes the same block uses the same order or a commuted pair of it, so results agree bit for bit.
 //
-// Messages between two ranks on one channel arrive in order, each in one slot; a sender may be `depth` messages ahead.
-// A *board* is a slot ring with one writer and many readers: what a rank publishes, every local peer can read in place.
-// Board slots are numbered by (call, round), the same on every rank.
+// Messages between two ranks on one channel arrive in order, each in one slot; a sender may be `depth`
+// messages ahead. A *board* is a slot ring with one writer and many readers: what a rank publishes, every
+// local peer can read in place. Board slots are numbered by (call, round), the same on every rank.
 #pragma once
 
 #include <array>
@@ -25,7 +26,8 @@
 
 namespace tutti::algos {
 
-/// A number that walks with a repeated step: at(k) = base + stride*k, wrapped into [0, modulus) when modulus > 0.
+/// A number that walks with a repeated step: at(k) = base + stride*k, wrapped into [0, modulus) when modulus
+/// > 0.
 struct Affine {
   int32_t base = 0;
   int32_t stride = 0;
@@ -77,25 +79,27 @@ struct Step {
   Peers recvFrom;
   Peers sendTo;
   Reads readFrom = Reads::None;
-  Affine readPeer;       ///< Reads::One: whose board
-  Affine readBlock;      ///< which block of the published span, counted from its first
+  Affine readPeer;   ///< Reads::One: whose board
+  Affine readBlock;  ///< which block of the published span, counted from its first
   uint8_t readChannel = 0;
-  bool publishes = false;     ///< puts the value on the own board, channel publishChannel
+  bool publishes = false;  ///< puts the value on the own board, channel publishChannel
   uint8_t publishChannel = 0;
-  int32_t publishFor = -1;    ///< the one rank that will read it, or -1: all ranks
+  int32_t publishFor = -1;  ///< the one rank that will read it, or -1: all ranks
   bool reduces = false;
-  bool finishes = false;      ///< the value is complete: apply what the operator does last (Avg divides by nRanks)
+  bool finishes =
+      false;  ///< the value is complete: apply what the operator does last (Avg divides by nRanks)
   Order order = Order::LocalFirst;
   int32_t repeat = 1;
   bool operator==(const Step&) const = default;
 };
 
-/// The name of a step in the terms of the field: "send", "recvReduceCopySend", "publish", "readReduce", "copy", ...
+/// The name of a step in the terms of the field: "send", "recvReduceCopySend", "publish", "readReduce",
+/// "copy", ...
 std::string nameOf(const Step& step);
 
 struct Lane {
-  uint8_t channel = 0;      ///< which connection of a pair it uses
-  int32_t part = 0;         ///< this lane's share of the data: part of parts
+  uint8_t channel = 0;  ///< which connection of a pair it uses
+  int32_t part = 0;     ///< this lane's share of the data: part of parts
   int32_t parts = 1;
   std::vector<Step> steps;
   bool operator==(const Lane&) const = default;
@@ -103,8 +107,10 @@ struct Lane {
 
 /// How block b of round r lies in the user's buffers.
 enum class Layout : uint8_t {
-  Split,    ///< one vector of `count` elements, each round cuts the next nBlocks chunks off it (AllReduce, Broadcast)
-  PerRank,  ///< nBlocks vectors of `count` elements, one after the other; round r is chunk r of each (AllGather, ...)
+  Split,    ///< one vector of `count` elements, each round cuts the next nBlocks chunks off it (AllReduce,
+            ///< Broadcast)
+  PerRank,  ///< nBlocks vectors of `count` elements, one after the other; round r is chunk r of each
+            ///< (AllGather, ...)
 };
 
 /// Where a block chunk lies: element offset from the buffer's start, and length in elements.
@@ -120,14 +126,15 @@ struct Plan {
   int rank = 0;
   Layout layout = Layout::Split;
   int32_t nBlocks = 1;
-  size_t chunkCount = 1;    ///< elements of a block per round, at most
+  size_t chunkCount = 1;  ///< elements of a block per round, at most
   bool usesBoards = false;
   std::vector<Lane> lanes;
 
   /// Elements of this lane's part of the vector (Split), or of each block (PerRank).
   Extent partOf(const Lane& lane) const;
   int64_t rounds(const Lane& lane) const;
-  /// Block `block` of round `round`, in Input or Output (both have the same numbering; see inputOffset in the engine).
+  /// Block `block` of round `round`, in Input or Output (both have the same numbering; see inputOffset in the
+  /// engine).
   Extent extent(const Lane& lane, int64_t round, int block) const;
   /// Most board rounds of any lane: how far a call moves the board numbering.
   int64_t boardRounds() const;

@@ -1,6 +1,6 @@
-// Recursive doubling (Thakur, Rabenseifner, Gropp, 2005, section 4.1): every rank exchanges the whole vector with a partner at
-// distance 1, 2, 4, ...: log2(n) steps, log2(n) * S bytes sent per rank. Ranks beyond the largest power of two hand their
-// vector to a partner first and get the result from it last (two steps more).
+// Recursive doubling (Thakur, Rabenseifner, Gropp, 2005, section 4.1): every rank exchanges the whole vector
+// with a partner at distance 1, 2, 4, ...: log2(n) steps, log2(n) * S bytes sent per rank. Ranks beyond the
+// largest power of two hand their vector to a partner first and get the result from it last (two steps more).
 //
 // Bitwise equality: at each distance both partners compute (lower group) op (upper group).
 #include <bit>
@@ -13,7 +13,9 @@ namespace {
 
 using namespace kit;  // NOLINT: the words of this room
 
-bool supports(const Request& request, Protocol, const Limits&) { return request.collective == Collective::AllReduce; }
+bool supports(const Request& request, Protocol, const Limits&) {
+  return request.collective == Collective::AllReduce;
+}
 
 Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
@@ -55,7 +57,8 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 
 }  // namespace
 
-const Builder kRecursiveDoubling{Algorithm::RecursiveDoubling, "recursive doubling: log2(n) exchanges of the whole vector",
-                                 supports, build};
+const Builder kRecursiveDoubling{Algorithm::RecursiveDoubling,
+                                 "recursive doubling: log2(n) exchanges of the whole vector", supports,
+                                 build};
 
 }  // namespace tutti::algos

@@ -6,10 +6,11 @@
 namespace tutti::algos {
 namespace {
 
-constexpr std::string_view kCollectives[kCollectiveCount] = {"AllReduce", "Reduce",  "Broadcast",  "AllGather",
-                                                             "ReduceScatter", "AllToAll", "Gather", "Scatter",
-                                                             "AllToAllV", "AllGatherV", "ReduceScatterV"};
-constexpr std::string_view kAlgorithms[kAlgorithmCount] = {"ring", "tree", "rd", "oneshot", "twoshot", "pairwise"};
+constexpr std::string_view kCollectives[kCollectiveCount] = {
+    "AllReduce", "Reduce",  "Broadcast", "AllGather",  "ReduceScatter", "AllToAll",
+    "Gather",    "Scatter", "AllToAllV", "AllGatherV", "ReduceScatterV"};
+constexpr std::string_view kAlgorithms[kAlgorithmCount] = {"ring",    "tree",    "rd",
+                                                           "oneshot", "twoshot", "pairwise"};
 constexpr std::string_view kProtocols[kProtocolCount] = {"simple", "ll"};
 
 std::string folded(std::string_view text) {
@@ -31,9 +32,15 @@ std::optional<Enum> find(const std::string_view (&names)[N], std::string_view na
 
 }  // namespace
 
-std::string_view nameOf(Collective c) { return kCollectives[static_cast<int>(c)]; }
-std::string_view nameOf(Algorithm a) { return kAlgorithms[static_cast<int>(a)]; }
-std::string_view nameOf(Protocol p) { return kProtocols[static_cast<int>(p)]; }
+std::string_view nameOf(Collective c) {
+  return kCollectives[static_cast<int>(c)];
+}
+std::string_view nameOf(Algorithm a) {
+  return kAlgorithms[static_cast<int>(a)];
+}
+std::string_view nameOf(Protocol p) {
+  return kProtocols[static_cast<int>(p)];
+}
 
 std::optional<Collective> collectiveFromName(std::string_view name) {
   if (folded(name) == "bcast") return Collective::Broadcast;
@@ -43,6 +50,8 @@ std::optional<Algorithm> algorithmFromName(std::string_view name) {
   if (folded(name) == "recursivedoubling") return Algorithm::RecursiveDoubling;
   return find<Algorithm>(kAlgorithms, name);
 }
-std::optional<Protocol> protocolFromName(std::string_view name) { return find<Protocol>(kProtocols, name); }
+std::optional<Protocol> protocolFromName(std::string_view name) {
+  return find<Protocol>(kProtocols, name);
+}
 
 }  // namespace tutti::algos

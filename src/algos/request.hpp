@@ -1,4 +1,5 @@
-// What a collective call asks for, stripped of buffers: the input of the selector and of every algorithm. A value.
+// What a collective call asks for, stripped of buffers: the input of the selector and of every algorithm. A
+// value.
 #pragma once
 
 #include <cstddef>
@@ -32,9 +33,9 @@ inline constexpr int kAlgorithmCount = 6;
 enum class Protocol : uint8_t { Simple, LL };
 inline constexpr int kProtocolCount = 2;
 
-std::string_view nameOf(Collective collective);   ///< "AllReduce"
-std::string_view nameOf(Algorithm algorithm);     ///< "ring"
-std::string_view nameOf(Protocol protocol);       ///< "simple", "ll"
+std::string_view nameOf(Collective collective);                       ///< "AllReduce"
+std::string_view nameOf(Algorithm algorithm);                         ///< "ring"
+std::string_view nameOf(Protocol protocol);                           ///< "simple", "ll"
 std::optional<Collective> collectiveFromName(std::string_view name);  ///< any case, with or without '_'
 std::optional<Algorithm> algorithmFromName(std::string_view name);
 std::optional<Protocol> protocolFromName(std::string_view name);
@@ -45,12 +46,13 @@ constexpr bool reduces(Collective c) {
          c == Collective::ReduceScatterV;
 }
 constexpr bool hasRoot(Collective c) {
-  return c == Collective::Reduce || c == Collective::Broadcast || c == Collective::Gather || c == Collective::Scatter;
+  return c == Collective::Reduce || c == Collective::Broadcast || c == Collective::Gather ||
+         c == Collective::Scatter;
 }
 
-/// `count` is in elements and means what it means in nccl.h: the whole vector for AllReduce, Reduce and Broadcast, one rank's
-/// block for AllGather (sendcount), ReduceScatter (recvcount), AllToAll, Gather and Scatter. For the V forms it is the largest
-/// block of any rank pair; the true counts travel with the call.
+/// `count` is in elements and means what it means in nccl.h: the whole vector for AllReduce, Reduce and
+/// Broadcast, one rank's block for AllGather (sendcount), ReduceScatter (recvcount), AllToAll, Gather and
+/// Scatter. For the V forms it is the largest block of any rank pair; the true counts travel with the call.
 struct Request {
   Collective collective = Collective::AllReduce;
   size_t count = 0;

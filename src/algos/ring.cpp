@@ -1,12 +1,12 @@
 // Ring algorithms (Patarasuk and Yuan, 2009): bandwidth-optimal, latency linear in n.
 //
-//   AllReduce      n-1 steps reduce blocks around the ring, n-1 steps pass the results on: 2(n-1)/n * S bytes sent per rank
-//   ReduceScatter  n-1 steps: (n-1)/n * S
-//   AllGather      n-1 steps: (n-1)/n * S
-//   Broadcast      a chain from the root: S per rank, pipelined by chunks
-//   Reduce         a chain that ends in the root: S per rank
+//   AllReduce      n-1 steps reduce blocks around the ring, n-1 steps pass the results on: 2(n-1)/n * S bytes
+//   sent per rank ReduceScatter  n-1 steps: (n-1)/n * S AllGather      n-1 steps: (n-1)/n * S Broadcast a
+//   chain from the root: S per rank, pipelined by chunks Reduce         a chain that ends in the root: S per
+//   rank
 //
-// Memory traffic per rank and byte sent, host engine: one read of the slot, one of the own block, one write of the next slot.
+// Memory traffic per rank and byte sent, host engine: one read of the slot, one of the own block, one write
+// of the next slot.
 #include "algos/algorithm.hpp"
 #include "algos/builder_kit.hpp"
 
@@ -33,7 +33,9 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
   const Affine next = fixed((rank + 1) % n);
   const Affine prev = fixed((rank + n - 1) % n);
   const size_t chunk = chunkFor(request, messageBytes(protocol, limits));
-  auto block = [&](int base) { return walking(base, -1, n); };  // the blocks that pass by a rank go down as k goes up
+  auto block = [&](int base) {
+    return walking(base, -1, n);
+  };  // the blocks that pass by a rank go down as k goes up
   Lane lane;
   Plan plan;
 
@@ -42,7 +44,8 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
       plan = planFor(request, Algorithm::Ring, protocol, rank, Layout::Split, n, chunk);
       add(lane, Make().take(input(fixed(rank))).to(next));
       add(lane, Make().from(prev).reduce(input(block(rank - 1))).to(next).times(n - 2));
-      add(lane, Make().from(prev).reduce(input(block(rank + 1))).finish().into(output(block(rank + 1))).to(next));
+      add(lane,
+          Make().from(prev).reduce(input(block(rank + 1))).finish().into(output(block(rank + 1))).to(next));
       add(lane, Make().from(prev).into(output(block(rank))).to(next).times(n - 2));
       add(lane, Make().from(prev).into(output(block(rank + 2))));
       break;

@@ -9,7 +9,8 @@ namespace {
 std::string lower(std::string_view text) {
   std::string out;
   for (char c : text) {
-    if (!std::isspace(static_cast<unsigned char>(c))) out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (!std::isspace(static_cast<unsigned char>(c)))
+      out += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   }
   return out;
 }
@@ -26,7 +27,8 @@ std::vector<std::string> split(std::string_view text, char separator) {
 }
 
 // Names that NCCL knows and a host cannot have.
-constexpr std::string_view kForeignAlgorithms[] = {"collnet", "collnetdirect", "collnetchain", "nvls", "nvlstree", "pat"};
+constexpr std::string_view kForeignAlgorithms[] = {"collnet", "collnetdirect", "collnetchain",
+                                                   "nvls",    "nvlstree",      "pat"};
 constexpr std::string_view kForeignProtocols[] = {"ll128"};
 
 template <size_t N>
@@ -36,15 +38,18 @@ bool contains(const std::string_view (&names)[N], std::string_view name) {
 
 /// The bits that a list like "ring,tree" or "^tree" leaves of `all`.
 template <typename Find>
-Result<uint32_t> parseList(std::string_view variable, std::string_view list, uint32_t all, std::string_view known, Find find) {
+Result<uint32_t> parseList(std::string_view variable, std::string_view list, uint32_t all,
+                           std::string_view known, Find find) {
   const bool negated = !list.empty() && list[0] == '^';
   if (negated) list.remove_prefix(1);
   uint32_t bits = 0;
   for (const std::string& name : split(list, ',')) {
     Result<uint32_t> bit = find(name);
     if (!bit.ok()) {
-      return makeError(Code::InvalidArgument, "{}: \"{}\" is none of {} (a list may start with '^' and be given per collective: "
-                       "\"allreduce:ring;broadcast:tree\")", variable, name, known);
+      return makeError(Code::InvalidArgument,
+                       "{}: \"{}\" is none of {} (a list may start with '^' and be given per collective: "
+                       "\"allreduce:ring;broadcast:tree\")",
+                       variable, name, known);
     }
     bits |= *bit;
   }
@@ -52,15 +57,16 @@ Result<uint32_t> parseList(std::string_view variable, std::string_view list, uin
 }
 
 template <typename Find>
-Status parseAll(std::string_view variable, std::string_view text, std::array<uint32_t, kCollectiveCount>& out, uint32_t all,
-                std::string_view known, Find find) {
+Status parseAll(std::string_view variable, std::string_view text, std::array<uint32_t, kCollectiveCount>& out,
+                uint32_t all, std::string_view known, Find find) {
   for (const std::string& clause : split(lower(text), ';')) {
     std::string_view list = clause;
     std::optional<Collective> only;
     if (size_t colon = clause.find(':'); colon != std::string::npos) {
       only = collectiveFromName(clause.substr(0, colon));
       if (!only) {
-        return makeError(Code::InvalidArgument, "{}: \"{}\" is not the name of a collective", variable, clause.substr(0, colon));
+        return makeError(Code::InvalidArgument, "{}: \"{}\" is not the name of a collective", variable,
+                         clause.substr(0, colon));
       }
       list.remove_prefix(colon + 1);
     }
@@ -74,8 +80,8 @@ Status parseAll(std::string_view variable, std::string_view text, std::array<uin
 
 /// The collectives that NCCL itself applies NCCL_ALGO to; the others are plain sends and receives there.
 bool selectableInNccl(Collective c) {
-  return c == Collective::AllReduce || c == Collective::Reduce || c == Collective::Broadcast || c == Collective::AllGather ||
-         c == Collective::ReduceScatter;
+  return c == Collective::AllReduce || c == Collective::Reduce || c == Collective::Broadcast ||
+         c == Collective::AllGather || c == Collective::ReduceScatter;
 }
 
 }  // namespace
@@ -88,7 +94,8 @@ Filter::Filter() {
 Result<Filter> Filter::parse(std::string_view algorithmText, std::string_view protocolText) {
   Filter filter;
   TUTTI_TRY(parseAll("NCCL_ALGO", algorithmText, filter.algorithms, (1u << kAlgorithmCount) - 1,
-                     "ring, tree, rd, oneshot, twoshot, pairwise", [](std::string_view name) -> Result<uint32_t> {
+                     "ring, tree, rd, oneshot, twoshot, pairwise",
+                     [](std::string_view name) -> Result<uint32_t> {
                        if (auto a = algorithmFromName(name)) return 1u << static_cast<int>(*a);
                        if (contains(kForeignAlgorithms, name)) return 0u;
                        return makeError(Code::InvalidArgument, "unknown");
@@ -112,10 +119,12 @@ std::vector<Choice> Selector::candidates(const Request& request, const Filter& f
       if ((filter.protocols[c] >> static_cast<int>(protocol) & 1) == 0) continue;
       if (protocol == Protocol::LL && machine_.network) continue;  // lines do not travel as such
       if (!builder.supports(request, protocol, limits_)) continue;
-      found.push_back({builder.algorithm, protocol, predictUs(request, builder.algorithm, protocol, machine_)});
+      found.push_back(
+          {builder.algorithm, protocol, predictUs(request, builder.algorithm, protocol, machine_)});
     }
   }
-  std::stable_sort(found.begin(), found.end(), [](const Choice& a, const Choice& b) { return a.predictedUs < b.predictedUs; });
+  std::stable_sort(found.begin(), found.end(),
+                   [](const Choice& a, const Choice& b) { return a.predictedUs < b.predictedUs; });
   return found;
 }
 
@@ -123,8 +132,12 @@ Result<Choice> Selector::choose(const Request& request, const Filter& filter) co
   std::vector<Choice> found = candidates(request, filter);
   if (found.empty() && !selectableInNccl(request.collective)) found = candidates(request, Filter());
   if (found.empty()) {
-    return makeError(Code::InvalidUsage, "no algorithm and protocol is left for {} on these ranks: NCCL_ALGO and NCCL_PROTO allow none of "
-                     "those that it has{}", nameOf(request.collective), limits_.boards ? "" : " (ranks on several hosts: no one- or two-shot, no LL)");
+    return makeError(
+        Code::InvalidUsage,
+        "no algorithm and protocol is left for {} on these ranks: NCCL_ALGO and NCCL_PROTO allow none of "
+        "those that it has{}",
+        nameOf(request.collective),
+        limits_.boards ? "" : " (ranks on several hosts: no one- or two-shot, no LL)");
   }
   return found.front();
 }

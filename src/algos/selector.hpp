@@ -1,8 +1,8 @@
 // Selector: which algorithm and protocol a request gets, and why.
 //
-// It prices every candidate that the machine supports and the user allows (NCCL_ALGO, NCCL_PROTO) with the cost model of cost.hpp
-// and takes the cheapest. The choice is a pure function of the request and of values that are equal on all ranks, so that all
-// ranks choose alike.
+// It prices every candidate that the machine supports and the user allows (NCCL_ALGO, NCCL_PROTO) with the
+// cost model of cost.hpp and takes the cheapest. The choice is a pure function of the request and of values
+// that are equal on all ranks, so that all ranks choose alike.
 #pragma once
 
 #include <array>
@@ -29,8 +29,9 @@ struct Filter {
   bool forced = false;  ///< the user said something: an empty result is the user's error
 
   Filter();
-  /// NCCL's notation: "ring,tree", "^tree", "allreduce:ring,tree;broadcast:ring". Names are NCCL's or ours, in any case; NCCL's
-  /// names for hardware that a host has not (nvls, collnet..., ll128) are known and simply match nothing.
+  /// NCCL's notation: "ring,tree", "^tree", "allreduce:ring,tree;broadcast:ring". Names are NCCL's or ours,
+  /// in any case; NCCL's names for hardware that a host has not (nvls, collnet..., ll128) are known and
+  /// simply match nothing.
   static Result<Filter> parse(std::string_view algorithms, std::string_view protocols);
 };
 

@@ -1,12 +1,14 @@
-// Pipelined binary trees. AllReduce uses two at once, each with half of the data, such that no rank is an inner node of both
-// (Sanders, Speck, Traeff, "Two-tree algorithms for full bandwidth broadcast, reduction and scan", 2009).
+// Pipelined binary trees. AllReduce uses two at once, each with half of the data, such that no rank is an
+// inner node of both (Sanders, Speck, Traeff, "Two-tree algorithms for full bandwidth broadcast, reduction
+// and scan", 2009).
 //
 //   AllReduce  up and down both trees: 2*log2(n) steps of latency, about 2*S bytes sent per rank
 //   Broadcast  down one tree rooted at the root: log2(n) steps, inner nodes send 2*S
 //   Reduce     up one tree
 //
-// Tree 0 is the heap: node v has children 2v+1 and 2v+2, so inner nodes are 0 .. n/2-1. Tree 1 is the same over n-1-v: its inner
-// nodes are the upper half. Up and down are lanes of their own, so a rank takes new chunks up while old ones come down.
+// Tree 0 is the heap: node v has children 2v+1 and 2v+2, so inner nodes are 0 .. n/2-1. Tree 1 is the same
+// over n-1-v: its inner nodes are the upper half. Up and down are lanes of their own, so a rank takes new
+// chunks up while old ones come down.
 #include "algos/algorithm.hpp"
 #include "algos/builder_kit.hpp"
 
@@ -48,10 +50,11 @@ Lane upLane(const Place& place) {
   if (place.childCount == 0) {
     lane.steps.push_back(Make().take(input(fixed(0))).to(fixed(place.parent)));
   } else if (place.parent >= 0) {
-    lane.steps.push_back(fromChildren(place, Make().reduce(input(fixed(0)), Order::LocalFirst).to(fixed(place.parent))));
-  } else {
     lane.steps.push_back(
-        fromChildren(place, Make().reduce(input(fixed(0)), Order::LocalFirst).finish().into(output(fixed(0)))));
+        fromChildren(place, Make().reduce(input(fixed(0)), Order::LocalFirst).to(fixed(place.parent))));
+  } else {
+    lane.steps.push_back(fromChildren(
+        place, Make().reduce(input(fixed(0)), Order::LocalFirst).finish().into(output(fixed(0)))));
   }
   return lane;
 }

@@ -1,8 +1,9 @@
-// Two-shot over boards: publish everything; rank r reduces block r from all boards and publishes the result on a second board;
-// everybody (or the root) reads the results. Reduction work is spread: each rank reads and reduces S, copies (n-1)/n * S.
+// Two-shot over boards: publish everything; rank r reduces block r from all boards and publishes the result
+// on a second board; everybody (or the root) reads the results. Reduction work is spread: each rank reads and
+// reduces S, copies (n-1)/n * S.
 //
-//   AllReduce  two hand-overs; memory traffic per rank: S written, S read for the reduction, S/n written, S read of results
-//   Reduce     the same, only the root reads the results
+//   AllReduce  two hand-overs; memory traffic per rank: S written, S read for the reduction, S/n written, S
+//   read of results Reduce     the same, only the root reads the results
 #include "algos/algorithm.hpp"
 #include "algos/builder_kit.hpp"
 
@@ -43,7 +44,8 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 
 }  // namespace
 
-const Builder kTwoShot{Algorithm::TwoShot, "two-shot: each rank reduces its share off the boards, then all read the results",
+const Builder kTwoShot{Algorithm::TwoShot,
+                       "two-shot: each rank reduces its share off the boards, then all read the results",
                        supports, build};
 
 }  // namespace tutti::algos

@@ -55,7 +55,8 @@ void playAlone(const kernels::Reduction& reduction, const CollectiveCall& call) 
 }
 
 Error inCall(Error error, const Communicator& comm, const PlanEntry& entry) {
-  return std::move(error).context(fmt::format("rank {}: {} (call #{})", comm.rank(), describeCall(entry.record), comm.lastCall()));
+  return std::move(error).context(
+      fmt::format("rank {}: {} (call #{})", comm.rank(), describeCall(entry.record), comm.lastCall()));
 }
 
 /// Fills `job`, or says that there is nothing to play (already done, or empty).
@@ -71,7 +72,8 @@ Result<bool> prepare(Communicator& comm, const CollectiveCall& call, Job& job) {
     return Error(Code::InvalidUsage, "ncclAlltoAll cannot work in place: give it two buffers");
   }
   if (call.options != nullptr && !call.options->algorithms.empty()) {
-    key.optionsHash = std::hash<std::string>()(call.options->algorithms) * 2 + call.options->algorithmsForced + 1;
+    key.optionsHash =
+        std::hash<std::string>()(call.options->algorithms) * 2 + call.options->algorithmsForced + 1;
   }
   TUTTI_ASSIGN(const PlanEntry* entry, comm.planFor(key, call.options));
   job.engine = &comm.engine();
@@ -109,7 +111,9 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
       step.recvFrom.add({key.recvFrom, 0, 0});
     }
     plan.lanes.push_back({transport::kP2pChannel, 0, 1, {step}});
-    entry->signature = static_cast<uint32_t>(request.bytes() * 0x9e3779b1u + static_cast<uint32_t>(request.bytes() >> 32)) | 1;
+    entry->signature =
+        static_cast<uint32_t>(request.bytes() * 0x9e3779b1u + static_cast<uint32_t>(request.bytes() >> 32)) |
+        1;
   } else {
     algos::Filter filter = selector_->filter();
     if (options != nullptr && !options->algorithms.empty()) {
@@ -121,7 +125,8 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     Result<algos::Choice> choice = selector_->choose(request, filter);
     if (!choice.ok() && options != nullptr && !options->algorithmsForced) choice = selector_->choose(request);
     if (!choice.ok()) return std::move(choice).error();
-    TUTTI_ASSIGN(entry->plan, algos::buildPlan(request, choice->algorithm, choice->protocol, rank_, selector_->limits()));
+    TUTTI_ASSIGN(entry->plan,
+                 algos::buildPlan(request, choice->algorithm, choice->protocol, rank_, selector_->limits()));
     const uint64_t signature = signatureOf(request, !vector);
     entry->signature = static_cast<uint32_t>(signature >> 32) | 1;
     entry->record.signature = signature;
@@ -130,8 +135,8 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     entry->record.root = request.root;
     entry->record.dtype = static_cast<uint8_t>(request.type);
     entry->record.op = static_cast<uint8_t>(request.op);
-    TUTTI_INFO(Tuning, "{}: {}/{}, predicted {:.2f} us", describeCall(entry->record), algos::nameOf(choice->algorithm),
-               algos::nameOf(choice->protocol), choice->predictedUs);
+    TUTTI_INFO(Tuning, "{}: {}/{}, predicted {:.2f} us", describeCall(entry->record),
+               algos::nameOf(choice->algorithm), algos::nameOf(choice->protocol), choice->predictedUs);
   }
   TUTTI_TRY(engine_->bind(entry->plan, wait()));
   return plans_.insert(std::move(entry));
@@ -141,11 +146,13 @@ Result<kernels::Reduction> Communicator::reductionFor(DataType type, int op) con
   if (op < kFirstCustomOp) return kernels::Reduction::of(type, static_cast<ReduceOp>(op), nRanks_);
   const size_t index = static_cast<size_t>(op - kFirstCustomOp);
   if (index >= customOps_.size() || !customOps_[index]) {
-    return makeError(Code::InvalidArgument, "operator {} was not made for this communicator, or has been destroyed", op);
+    return makeError(Code::InvalidArgument,
+                     "operator {} was not made for this communicator, or has been destroyed", op);
   }
   const CustomOp& custom = *customOps_[index];
   if (custom.type != type) {
-    return makeError(Code::InvalidArgument, "operator {} was made for {}, not for {}", op, nameOf(custom.type), nameOf(type));
+    return makeError(Code::InvalidArgument, "operator {} was made for {}, not for {}", op,
+                     nameOf(custom.type), nameOf(type));
   }
   return kernels::Reduction::preMulSum(type, custom.scalar != nullptr ? custom.scalar : &custom.scalarBits);
 }
@@ -168,8 +175,8 @@ Status playNow(Communicator& comm, const CollectiveCall& call) {
 
 namespace {
 
-/// Puts the jobs of a group together: collectives of a communicator one after the other, sends and receives side by side, but
-/// those between the same two ranks in order.
+/// Puts the jobs of a group together: collectives of a communicator one after the other, sends and receives
+/// side by side, but those between the same two ranks in order.
 class JobList {
  public:
   Status addCollective(Communicator& comm, const CollectiveCall& call) {
@@ -188,7 +195,13 @@ class JobList {
     if (call.collective == Collective::AllGatherV) {
       for (int root = 0; root < n; ++root) {
         void* place = const_cast<std::byte*>(at(call.recv, kept.recvOffsets[root]));
-        CollectiveCall part{Collective::Broadcast, root == comm.rank() ? call.send : place, place, kept.recvCounts[root], call.type, 0, root};
+        CollectiveCall part{Collective::Broadcast,
+                            root == comm.rank() ? call.send : place,
+                            place,
+                            kept.recvCounts[root],
+                            call.type,
+                            0,
+                            root};
         TUTTI_TRY(addCollective(comm, part));
       }
       return {};
@@ -196,14 +209,21 @@ class JobList {
     if (call.collective == Collective::ReduceScatterV) {
       size_t offset = 0;
       for (int root = 0; root < n; ++root) {
-        CollectiveCall part{Collective::Reduce, at(call.send, offset), call.recv, kept.recvCounts[root], call.type, call.op, root};
+        CollectiveCall part{Collective::Reduce,
+                            at(call.send, offset),
+                            call.recv,
+                            kept.recvCounts[root],
+                            call.type,
+                            call.op,
+                            root};
         TUTTI_TRY(addCollective(comm, part));
         offset += kept.recvCounts[root];
       }
       return {};
     }
     if (n == 1) {
-      kernels::copy(const_cast<std::byte*>(at(call.recv, kept.recvOffsets[0])), at(call.send, kept.sendOffsets[0]),
+      kernels::copy(const_cast<std::byte*>(at(call.recv, kept.recvOffsets[0])),
+                    at(call.send, kept.sendOffsets[0]),
                     std::min(kept.sendCounts[0], kept.recvCounts[0]) * sizeOf(call.type));
       return {};
     }
@@ -215,7 +235,8 @@ class JobList {
     job.plan = &entry->plan;
     job.input = call.send;
     job.output = call.recv;
-    job.vectors = {kept.sendCounts.data(), kept.sendOffsets.data(), kept.recvCounts.data(), kept.recvOffsets.data()};
+    job.vectors = {kept.sendCounts.data(), kept.sendOffsets.data(), kept.recvCounts.data(),
+                   kept.recvOffsets.data()};
     job.signature = entry->signature;
     job.callNumber = comm.recordCall(entry->record);
     append(job, {&comm, 0, 0});
@@ -246,15 +267,17 @@ class JobList {
   Status finish() {
     for (auto& [comm, pair] : self_) {
       if (pair.sends.size() != pair.receives.size()) {
-        return makeError(Code::InvalidUsage, "rank {} has {} sends to itself and {} receives from itself in one group", comm->rank(),
-                         pair.sends.size(), pair.receives.size());
+        return makeError(Code::InvalidUsage,
+                         "rank {} has {} sends to itself and {} receives from itself in one group",
+                         comm->rank(), pair.sends.size(), pair.receives.size());
       }
       for (size_t i = 0; i < pair.sends.size(); ++i) {
         const P2pCall& send = pair.sends[i];
         const P2pCall& receive = pair.receives[i];
         if (send.count * sizeOf(send.type) != receive.count * sizeOf(receive.type)) {
-          return makeError(Code::InvalidUsage, "rank {} sends {} bytes to itself but receives {}", comm->rank(),
-                           send.count * sizeOf(send.type), receive.count * sizeOf(receive.type));
+          return makeError(Code::InvalidUsage, "rank {} sends {} bytes to itself but receives {}",
+                           comm->rank(), send.count * sizeOf(send.type),
+                           receive.count * sizeOf(receive.type));
         }
         kernels::copy(receive.recv, send.send, send.count * sizeOf(send.type));
       }
@@ -299,13 +322,15 @@ Status playTogether(std::vector<Task>& tasks) {
   for (Task& task : tasks) comms.push_back(task.comm.get());
   std::sort(comms.begin(), comms.end());
   comms.erase(std::unique(comms.begin(), comms.end()), comms.end());
-  std::vector<std::unique_ptr<Turn>> turns;  // in address order: two groups over the same communicators cannot lock each other out
+  std::vector<std::unique_ptr<Turn>>
+      turns;  // in address order: two groups over the same communicators cannot lock each other out
   for (Communicator* comm : comms) turns.push_back(std::make_unique<Turn>(*comm));
   for (Communicator* comm : comms) TUTTI_TRY(comm->usable());
 
   auto runOneSided = [&](bool waits) -> Status {
     for (Task& task : tasks) {
-      if (auto* oneSided = std::get_if<OneSided>(&task.what); oneSided != nullptr && oneSided->waits == waits) {
+      if (auto* oneSided = std::get_if<OneSided>(&task.what);
+          oneSided != nullptr && oneSided->waits == waits) {
         TUTTI_TRY(oneSided->work());
       }
     }
@@ -334,12 +359,14 @@ Result<double> predict(const std::vector<Task>& tasks) {
   double total = 0;
   for (const Task& task : tasks) {
     TUTTI_TRY(task.comm->usable());
-    if (const auto* call = std::get_if<CollectiveCall>(&task.what); call != nullptr && task.comm->nRanks() > 1) {
+    if (const auto* call = std::get_if<CollectiveCall>(&task.what);
+        call != nullptr && task.comm->nRanks() > 1) {
       TUTTI_ASSIGN(algos::Choice choice, task.comm->selector().choose(requestOf(*task.comm, *call)));
       total += choice.predictedUs;
     } else if (const auto* p2p = std::get_if<P2pCall>(&task.what)) {
       const algos::Machine& machine = task.comm->selector().machine();
-      total += machine.handoverUs + 2e-3 * static_cast<double>(p2p->count * sizeOf(p2p->type)) / machine.copyGBps;
+      total +=
+          machine.handoverUs + 2e-3 * static_cast<double>(p2p->count * sizeOf(p2p->type)) / machine.copyGBps;
     }
   }
   return total;

@@ -1,4 +1,5 @@
-// The face of the room: calls that are neither about making communicators (create.cpp) nor one-sided (one_sided.cpp).
+// The face of the room: calls that are neither about making communicators (create.cpp) nor one-sided
+// (one_sided.cpp).
 #include "comm/comm.hpp"
 
 #include <algorithm>
@@ -12,10 +13,15 @@
 
 namespace tutti::comm {
 
-Result<void*> memoryAllocate(size_t bytes) { return transport::allocateShared(bytes); }
-Status memoryFree(void* memory) { return transport::freeShared(memory); }
+Result<void*> memoryAllocate(size_t bytes) {
+  return transport::allocateShared(bytes);
+}
+Status memoryFree(void* memory) {
+  return transport::freeShared(memory);
+}
 
-// ---------------------------------------------------------------------------------------------------------------- ending
+// ----------------------------------------------------------------------------------------------------------------
+// ending
 
 Status finalize(Communicator& comm) {
   if (comm.options().blocking) return comm.finalize();
@@ -23,7 +29,8 @@ Status finalize(Communicator& comm) {
 }
 
 Status close(Communicator& comm) {
-  if (!comm.blocking()) (void)comm.ownStream().synchronize();  // its error has been told by ncclCommGetAsyncError
+  if (!comm.blocking())
+    (void)comm.ownStream().synchronize();  // its error has been told by ncclCommGetAsyncError
   Status status = comm.asyncStatus();
   (void)comm.finalize();
   (void)status;
@@ -52,12 +59,21 @@ Status resume(Communicator& comm) {
   return comm.usable();
 }
 
-// ---------------------------------------------------------------------------------------------------------------- asking
+// ----------------------------------------------------------------------------------------------------------------
+// asking
 
-int rankOf(const Communicator& comm) { return comm.rank(); }
-int sizeOf(const Communicator& comm) { return comm.nRanks(); }
-int deviceOf(const Communicator& comm) { return comm.rank(); }
-uint64_t hashOf(const Communicator& comm) { return comm.controlIfStarted() != nullptr ? comm.controlIfStarted()->commHash() : 0; }
+int rankOf(const Communicator& comm) {
+  return comm.rank();
+}
+int sizeOf(const Communicator& comm) {
+  return comm.nRanks();
+}
+int deviceOf(const Communicator& comm) {
+  return comm.rank();
+}
+uint64_t hashOf(const Communicator& comm) {
+  return comm.controlIfStarted() != nullptr ? comm.controlIfStarted()->commHash() : 0;
+}
 
 MemoryUse memoryUseOf(const Communicator& comm) {
   MemoryUse use;
@@ -66,7 +82,9 @@ MemoryUse memoryUseOf(const Communicator& comm) {
   return use;
 }
 
-Status asyncStatus(const Communicator& comm) { return comm.asyncStatus(); }
+Status asyncStatus(const Communicator& comm) {
+  return comm.asyncStatus();
+}
 
 std::string describe(const Communicator& comm) {
   const control::ControlPlane* control = comm.controlIfStarted();
@@ -78,7 +96,8 @@ std::string describe(const Communicator& comm) {
     hosts.insert(control->peer(r).hostHash);
     if (r != comm.rank()) routes.insert(std::string(transport::nameOf(links->route(r))));
   }
-  return fmt::format("{} rank{}, {} host{}, {}", comm.nRanks(), comm.nRanks() == 1 ? "" : "s", hosts.size(), hosts.size() == 1 ? "" : "s",
+  return fmt::format("{} rank{}, {} host{}, {}", comm.nRanks(), comm.nRanks() == 1 ? "" : "s", hosts.size(),
+                     hosts.size() == 1 ? "" : "s",
                      routes.empty() ? "self" : fmt::format("{}", fmt::join(routes, "+")));
 }
 
@@ -91,7 +110,8 @@ Result<std::string> explain(Communicator& comm, const algos::Request& request) {
   return fmt::format("{}/{}", algos::nameOf(choice.algorithm), algos::nameOf(choice.protocol));
 }
 
-// ------------------------------------------------------------------------------------------------------------- operators
+// -------------------------------------------------------------------------------------------------------------
+// operators
 
 Result<int> createPreMulSum(Communicator& comm, const void* scalar, DataType type, bool readNow) {
   TUTTI_TRY(comm.usable());
@@ -107,13 +127,15 @@ Result<int> createPreMulSum(Communicator& comm, const void* scalar, DataType typ
 Status destroyOp(Communicator& comm, int op) {
   const size_t index = static_cast<size_t>(op) - kFirstCustomOp;
   if (op < kFirstCustomOp || index >= comm.customOps().size() || !comm.customOps()[index]) {
-    return makeError(Code::InvalidArgument, "operator {} was not made for this communicator, or has been destroyed", op);
+    return makeError(Code::InvalidArgument,
+                     "operator {} was not made for this communicator, or has been destroyed", op);
   }
   comm.customOps()[index].reset();
   return {};
 }
 
-// ------------------------------------------------------------------------------------------------------------ moving data
+// ------------------------------------------------------------------------------------------------------------
+// moving data
 
 Status collective(Communicator& comm, const CollectiveCall& call, HostStream* stream) {
   if (stream == nullptr && comm.blocking() && !groupIsOpen()) [[likely]] {
@@ -161,12 +183,21 @@ Status receive(Communicator& comm, void* data, size_t count, DataType type, int 
   return submitP2p(comm, {false, nullptr, data, count, type, peer}, stream);
 }
 
-// ---------------------------------------------------------------------------------------------------------------- streams
+// ----------------------------------------------------------------------------------------------------------------
+// streams
 
-Result<std::shared_ptr<HostStream>> createStream() { return std::make_shared<HostStream>(); }
-Status synchronize(HostStream& stream) { return stream.synchronize(); }
-Status query(HostStream& stream) { return stream.query(); }
-Status close(HostStream& stream) { return stream.synchronize(); }
+Result<std::shared_ptr<HostStream>> createStream() {
+  return std::make_shared<HostStream>();
+}
+Status synchronize(HostStream& stream) {
+  return stream.synchronize();
+}
+Status query(HostStream& stream) {
+  return stream.query();
+}
+Status close(HostStream& stream) {
+  return stream.synchronize();
+}
 
 Status addCallback(HostStream& stream, void (*fn)(void*), void* arg) {
   stream.push([fn, arg] {

@@ -1,4 +1,5 @@
-// The communicator room's face: one function for each thing that the C interface needs. See communicator.hpp for the object.
+// The communicator room's face: one function for each thing that the C interface needs. See communicator.hpp
+// for the object.
 //
 // An Error with Code::InProgress means "a nonblocking communicator goes on with it".
 #pragma once
@@ -26,18 +27,22 @@ Result<control::UniqueId> createUniqueId();
 Result<void*> memoryAllocate(size_t bytes);
 Status memoryFree(void* memory);
 
-// --- making and ending communicators. In an open group, or where `options` say nonblocking, the communicator is returned before
-// it is usable: asyncStatus() tells.
-Result<NewComm> create(int nRanks, int rank, std::span<const control::UniqueId> ids, const CommOptions& options);
+// --- making and ending communicators. In an open group, or where `options` say nonblocking, the communicator
+// is returned before it is usable: asyncStatus() tells.
+Result<NewComm> create(int nRanks, int rank, std::span<const control::UniqueId> ids,
+                       const CommOptions& options);
 Result<std::vector<NewComm>> createAll(std::span<const int> devices);
 /// Null for a rank that gave no color (color < 0). `options` null: the parent's.
 Result<NewComm> split(Communicator& parent, int color, int key, const CommOptions* options);
-Result<NewComm> shrink(Communicator& parent, std::span<const int> excluded, bool abortFirst, const CommOptions* options);
+Result<NewComm> shrink(Communicator& parent, std::span<const int> excluded, bool abortFirst,
+                       const CommOptions* options);
 Result<control::UniqueId> createGrowId(Communicator& comm);
 /// `parent` null for ranks that join. `id` null for ranks of the parent that did not make it.
-Result<NewComm> grow(Communicator* parent, int nRanks, const control::UniqueId* id, int rank, const CommOptions* options);
+Result<NewComm> grow(Communicator* parent, int nRanks, const control::UniqueId* id, int rank,
+                     const CommOptions* options);
 Status finalize(Communicator& comm);
-/// Finalizes where that was not done. Nothing is called on it afterwards, except by those that still share it.
+/// Finalizes where that was not done. Nothing is called on it afterwards, except by those that still share
+/// it.
 Status close(Communicator& comm);
 /// Makes all calls that are inside it return soon, here and elsewhere. Any thread.
 Status abort(Communicator& comm);
@@ -72,8 +77,8 @@ Status collective(Communicator& comm, const CollectiveCall& call, HostStream* st
 Status vectorCollective(Communicator& comm, const VectorCall& call, HostStream* stream);
 Status send(Communicator& comm, const void* data, size_t count, DataType type, int peer, HostStream* stream);
 Status receive(Communicator& comm, void* data, size_t count, DataType type, int peer, HostStream* stream);
-Status putSignal(Communicator& comm, const void* data, size_t count, DataType type, int peer, uint64_t window, size_t offset,
-                 int signal, int context, HostStream* stream);
+Status putSignal(Communicator& comm, const void* data, size_t count, DataType type, int peer, uint64_t window,
+                 size_t offset, int signal, int context, HostStream* stream);
 Status signal(Communicator& comm, int peer, int signal, int context, HostStream* stream);
 Status waitSignal(Communicator& comm, std::span<const WaitSignal> waits, HostStream* stream);
 
@@ -83,7 +88,8 @@ Status groupEnd();
 Result<double> groupSimulateEndUs();
 /// A call failed its checks: in a group, the group will fail with this.
 void groupNoteError(const Error& error);
-/// Calls `settled` when the outermost group ends, with its result; at once and with success where no group is open.
+/// Calls `settled` when the outermost group ends, with its result; at once and with success where no group is
+/// open.
 void groupWhenSettled(std::function<void(const Status&)> settled);
 
 // --- host streams

@@ -45,7 +45,8 @@ class FaultBell {
 };
 
 Status copyText(char* to, size_t size, const std::string& from, const char* name) {
-  if (from.size() >= size) return makeError(Code::InvalidArgument, "{} is longer than {} characters", name, size - 1);
+  if (from.size() >= size)
+    return makeError(Code::InvalidArgument, "{} is longer than {} characters", name, size - 1);
   std::memcpy(to, from.c_str(), from.size() + 1);
   return {};
 }
@@ -55,7 +56,9 @@ Result<SelfInfo> localInfo() {
   SelfInfo info;
   info.allowedCpus = allowedCpuCount();
   info.depth = static_cast<uint32_t>(std::min<int64_t>(params::getInt("TUTTI_FIFO_DEPTH"), 62));
-  auto paged = [](int64_t bytes) { return static_cast<uint64_t>(std::max<int64_t>(4096, bytes / 4096 * 4096)); };
+  auto paged = [](int64_t bytes) {
+    return static_cast<uint64_t>(std::max<int64_t>(4096, bytes / 4096 * 4096));
+  };
   info.slotBytes = paged(params::getInt("TUTTI_SLOT_BYTES"));
   if (params::isSet("NCCL_BUFFSIZE")) {
     info.slotBytes = std::min(info.slotBytes, paged(params::getInt("NCCL_BUFFSIZE") / info.depth));
@@ -94,7 +97,8 @@ Result<int> ranksPerCore(const control::ControlPlane& control) {
 
 }  // namespace
 
-Communicator::Communicator(int nRanks, int rank, const CommOptions& options) : nRanks_(nRanks), rank_(rank), options_(options) {}
+Communicator::Communicator(int nRanks, int rank, const CommOptions& options)
+    : nRanks_(nRanks), rank_(rank), options_(options) {}
 
 Communicator::~Communicator() {
   ownStream_.reset();
@@ -127,14 +131,16 @@ Status Communicator::startChecked(const Connect& connect) {
   std::memcpy(bytes.data(), &own, sizeof(own));
   auto bell = std::make_shared<FaultBell>();
   // Wakes a sleeper; the fault word itself is what it will find.
-  TUTTI_ASSIGN(control_, connect(std::move(bytes), initWait(), [bell](const control::Fault&) { bell->ring(); }));
+  TUTTI_ASSIGN(control_,
+               connect(std::move(bytes), initWait(), [bell](const control::Fault&) { bell->ring(); }));
   rank_ = control_->rank();
   nRanks_ = control_->nRanks();
   TUTTI_ASSIGN(SelfInfo agreed, infoOf(*control_, 0));
 
   transport::LinkOptions linkOptions;
   linkOptions.geometry.depth = agreed.depth;
-  linkOptions.geometry.slotBytes = nRanks_ > 32 ? std::min<uint64_t>(agreed.slotBytes, 65536) : agreed.slotBytes;
+  linkOptions.geometry.slotBytes =
+      nRanks_ > 32 ? std::min<uint64_t>(agreed.slotBytes, 65536) : agreed.slotBytes;
   linkOptions.geometry.boardBytes = nRanks_ > kMostBoardRanks ? 0 : agreed.boardBytes;
   linkOptions.forceNetwork = agreed.forceNetwork != 0;
   TUTTI_ASSIGN(links_, transport::Links::create(*control_, linkOptions));
@@ -179,7 +185,9 @@ Status Communicator::usable() const {
     case Phase::Ready:
       break;
     case Phase::Starting:
-      return makeError(Code::InvalidUsage, "the communicator is still being made; wait until ncclCommGetAsyncError says ncclSuccess");
+      return makeError(
+          Code::InvalidUsage,
+          "the communicator is still being made; wait until ncclCommGetAsyncError says ncclSuccess");
     case Phase::Failed: {
       std::lock_guard lock(errorMutex_);
       return makeError(asyncError_->code(), "the communicator could not be made: {}", asyncError_->message());
@@ -203,8 +211,10 @@ Status Communicator::asyncStatus() const {
     if (asyncError_) return *asyncError_;
   }
   if (phase == Phase::Starting) return Error(Code::InProgress, "the communicator is being made");
-  if (control_ && control_->faultWord().load(std::memory_order_acquire) != 0) return control::errorOf(control_->fault());
-  if (pending_.load(std::memory_order_acquire) > 0) return Error(Code::InProgress, "calls are being worked on");
+  if (control_ && control_->faultWord().load(std::memory_order_acquire) != 0)
+    return control::errorOf(control_->fault());
+  if (pending_.load(std::memory_order_acquire) > 0)
+    return Error(Code::InProgress, "calls are being worked on");
   return {};
 }
 
@@ -222,7 +232,8 @@ HostStream& Communicator::ownStream() {
 Status Communicator::finalize() {
   Phase ready = Phase::Ready;
   if (!phase_.compare_exchange_strong(ready, Phase::Finalized, std::memory_order_acq_rel)) {
-    if (ready == Phase::Finalized) return Error(Code::InvalidArgument, "the communicator has been finalized already");
+    if (ready == Phase::Finalized)
+      return Error(Code::InvalidArgument, "the communicator has been finalized already");
     return {};  // a communicator that never started has nothing to end
   }
   control_->leave();
@@ -232,8 +243,9 @@ Status Communicator::finalize() {
 void Communicator::abort(control::FaultKind kind) {
   aborted_.store(true, std::memory_order_release);
   if (phase_.load(std::memory_order_acquire) == Phase::Ready) {
-    control_->raise({kind, rank_, fmt::format("rank {} ({}) {} the communicator", rank_, control_->peer(rank_).text(),
-                                              kind == control::FaultKind::Revoked ? "revoked" : "aborted")});
+    control_->raise({kind, rank_,
+                     fmt::format("rank {} ({}) {} the communicator", rank_, control_->peer(rank_).text(),
+                                 kind == control::FaultKind::Revoked ? "revoked" : "aborted")});
   }
 }
 
@@ -244,7 +256,8 @@ Turn::Turn(Communicator& comm) : comm_(comm) {
 
 std::string describeCall(const control::CallRecord& record) {
   auto collective = static_cast<algos::Collective>(record.kind);
-  std::string text = fmt::format("{}(count {}, {}", algos::nameOf(collective), record.count, nameOf(static_cast<DataType>(record.dtype)));
+  std::string text = fmt::format("{}(count {}, {}", algos::nameOf(collective), record.count,
+                                 nameOf(static_cast<DataType>(record.dtype)));
   if (algos::reduces(collective)) text += fmt::format(", {}", nameOf(static_cast<ReduceOp>(record.op)));
   if (algos::hasRoot(collective)) text += fmt::format(", root {}", record.root);
   return text + ")";

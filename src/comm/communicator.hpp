@@ -1,11 +1,11 @@
 // Communicator: one rank's membership in a group of ranks that call collectives together.
 //
-// Life: constructed (Starting) -> start() runs (Ready or Failed) -> finalize() -> close(). Calls become jobs (calls.hpp), jobs
-// are played by the engine. What the ranks must agree on (slot sizes, allowed algorithms) is rank 0's word, carried by the
-// control plane when the communicator is made.
+// Life: constructed (Starting) -> start() runs (Ready or Failed) -> finalize() -> close(). Calls become jobs
+// (calls.hpp), jobs are played by the engine. What the ranks must agree on (slot sizes, allowed algorithms)
+// is rank 0's word, carried by the control plane when the communicator is made.
 //
-// Thread safety: moving data, splitting and ending: one thread at a time, which a Turn enforces; abort(), asyncStatus() and
-// questions: any thread.
+// Thread safety: moving data, splitting and ending: one thread at a time, which a Turn enforces; abort(),
+// asyncStatus() and questions: any thread.
 #pragma once
 
 #include <atomic>
@@ -39,7 +39,7 @@ struct Window {
   void* memory = nullptr;
   size_t bytes = 0;
   struct Part {
-    uint64_t address = 0;     ///< in the owner's process
+    uint64_t address = 0;  ///< in the owner's process
     uint64_t bytes = 0;
     uint32_t allocation = 0;  ///< of the owner's shared memory; 0: private memory
     uint32_t index = 0;       ///< the owner's id for messages
@@ -56,8 +56,8 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   Communicator& operator=(const Communicator&) = delete;
 
   /// How the control plane comes to be: join() or derive().
-  using Connect = std::function<Result<std::unique_ptr<control::ControlPlane>>(control::Bytes selfInfo, control::Wait wait,
-                                                                               control::OnFault onFault)>;
+  using Connect = std::function<Result<std::unique_ptr<control::ControlPlane>>(
+      control::Bytes selfInfo, control::Wait wait, control::OnFault onFault)>;
   /// Collective. Ends in Ready or Failed, and returns which.
   Status start(const Connect& connect);
 
@@ -144,8 +144,8 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::unique_ptr<HostStream> ownStream_;
 };
 
-/// The right to move data on a communicator, held by one thread at a time. Uncontended it is one atomic exchange; a second thread
-/// (two streams of one communicator) waits for its turn, minding faults.
+/// The right to move data on a communicator, held by one thread at a time. Uncontended it is one atomic
+/// exchange; a second thread (two streams of one communicator) waits for its turn, minding faults.
 class Turn {
  public:
   explicit Turn(Communicator& comm);

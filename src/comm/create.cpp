@@ -52,12 +52,17 @@ Bytes bytesOf(const T& value) {
 
 }  // namespace
 
-Result<control::UniqueId> createUniqueId() { return control::createUniqueId(); }
+Result<control::UniqueId> createUniqueId() {
+  return control::createUniqueId();
+}
 
-Result<NewComm> create(int nRanks, int rank, std::span<const control::UniqueId> ids, const CommOptions& options) {
+Result<NewComm> create(int nRanks, int rank, std::span<const control::UniqueId> ids,
+                       const CommOptions& options) {
   auto comm = std::make_shared<Communicator>(nRanks, rank, options);
   std::vector<control::UniqueId> kept(ids.begin(), ids.end());
-  return launch(comm, [comm, kept = std::move(kept), nRanks, rank] { return comm->start(joining(kept, nRanks, rank)); });
+  return launch(comm, [comm, kept = std::move(kept), nRanks, rank] {
+    return comm->start(joining(kept, nRanks, rank));
+  });
 }
 
 Result<std::vector<NewComm>> createAll(std::span<const int> devices) {
@@ -85,12 +90,14 @@ Result<NewComm> split(Communicator& parent, int color, int key, const CommOption
     };
     Turn turn(*from);
     const uint64_t tag = from->nextSplitTag();
-    TUTTI_ASSIGN(std::vector<Bytes> wishes, from->control().allGather(bytesOf(Wish{color, key}), from->initWait()));
+    TUTTI_ASSIGN(std::vector<Bytes> wishes,
+                 from->control().allGather(bytesOf(Wish{color, key}), from->initWait()));
     if (color < 0) return {};
     std::vector<std::pair<int, int>> members;  // key, parent rank
     for (int r = 0; r < from->nRanks(); ++r) {
       Wish wish;
-      if (wishes[r].size() != sizeof(wish)) return makeError(Code::InternalError, "rank {} sent a malformed split request", r);
+      if (wishes[r].size() != sizeof(wish))
+        return makeError(Code::InternalError, "rank {} sent a malformed split request", r);
       std::memcpy(&wish, wishes[r].data(), sizeof(wish));
       if (wish.color == color) members.emplace_back(wish.key, r);
     }
@@ -104,10 +111,13 @@ Result<NewComm> split(Communicator& parent, int color, int key, const CommOption
   return made;
 }
 
-Result<NewComm> shrink(Communicator& parent, std::span<const int> excluded, bool abortFirst, const CommOptions* options) {
-  if (parent.controlIfStarted() == nullptr) return Error(Code::InvalidUsage, "the parent communicator was never ready");
+Result<NewComm> shrink(Communicator& parent, std::span<const int> excluded, bool abortFirst,
+                       const CommOptions* options) {
+  if (parent.controlIfStarted() == nullptr)
+    return Error(Code::InvalidUsage, "the parent communicator was never ready");
   if (abortFirst) {
-    if (parent.control().faultWord().load(std::memory_order_acquire) == 0) parent.abort(control::FaultKind::Aborted);
+    if (parent.control().faultWord().load(std::memory_order_acquire) == 0)
+      parent.abort(control::FaultKind::Aborted);
   } else {
     TUTTI_TRY(parent.usable());
   }
@@ -116,9 +126,12 @@ Result<NewComm> shrink(Communicator& parent, std::span<const int> excluded, bool
     if (std::find(excluded.begin(), excluded.end(), r) == excluded.end()) ranks.push_back(r);
   }
   if (std::find(ranks.begin(), ranks.end(), parent.rank()) == ranks.end()) {
-    return makeError(Code::InvalidArgument, "rank {} is on the list of excluded ranks and must not call ncclCommShrink", parent.rank());
+    return makeError(Code::InvalidArgument,
+                     "rank {} is on the list of excluded ranks and must not call ncclCommShrink",
+                     parent.rank());
   }
-  auto comm = std::make_shared<Communicator>(static_cast<int>(ranks.size()), 0, options != nullptr ? *options : parent.options());
+  auto comm = std::make_shared<Communicator>(static_cast<int>(ranks.size()), 0,
+                                             options != nullptr ? *options : parent.options());
   std::shared_ptr<Communicator> from = parent.shared_from_this();
   return launch(comm, [comm, from, ranks = std::move(ranks)]() -> Status {
     Turn turn(*from);
@@ -131,15 +144,19 @@ Result<control::UniqueId> createGrowId(Communicator& comm) {
   return createUniqueId();
 }
 
-Result<NewComm> grow(Communicator* parent, int nRanks, const control::UniqueId* id, int rank, const CommOptions* options) {
+Result<NewComm> grow(Communicator* parent, int nRanks, const control::UniqueId* id, int rank,
+                     const CommOptions* options) {
   CommOptions chosen = options != nullptr ? *options : parent != nullptr ? parent->options() : CommOptions();
   if (parent == nullptr) {
-    if (id == nullptr) return Error(Code::InvalidArgument, "a rank that joins needs the id that ncclCommGetUniqueId gave to a member");
+    if (id == nullptr)
+      return Error(Code::InvalidArgument,
+                   "a rank that joins needs the id that ncclCommGetUniqueId gave to a member");
     return create(nRanks, rank, {id, 1}, chosen);
   }
   TUTTI_TRY(parent->usable());
   if (nRanks <= parent->nRanks()) {
-    return makeError(Code::InvalidArgument, "growing a communicator of {} ranks to {} adds none", parent->nRanks(), nRanks);
+    return makeError(Code::InvalidArgument, "growing a communicator of {} ranks to {} adds none",
+                     parent->nRanks(), nRanks);
   }
   auto comm = std::make_shared<Communicator>(nRanks, parent->rank(), chosen);
   std::shared_ptr<Communicator> from = parent->shared_from_this();
@@ -151,8 +168,11 @@ Result<NewComm> grow(Communicator* parent, int nRanks, const control::UniqueId* 
     if (own) mine.assign(own->bytes.begin(), own->bytes.end());
     TUTTI_ASSIGN(std::vector<Bytes> given, from->control().allGather(mine, from->initWait()));
     control::UniqueId shared;
-    auto it = std::find_if(given.begin(), given.end(), [&](const Bytes& b) { return b.size() == shared.bytes.size(); });
-    if (it == given.end()) return Error(Code::InvalidUsage, "no member passed the id that ncclCommGetUniqueId gave it to ncclCommGrow");
+    auto it = std::find_if(given.begin(), given.end(),
+                           [&](const Bytes& b) { return b.size() == shared.bytes.size(); });
+    if (it == given.end())
+      return Error(Code::InvalidUsage,
+                   "no member passed the id that ncclCommGetUniqueId gave it to ncclCommGrow");
     std::copy(it->begin(), it->end(), shared.bytes.begin());
     return comm->start(joining({shared}, nRanks, from->rank()));
   });

@@ -22,14 +22,17 @@ Group& group() {
   return instance;
 }
 
-Error inProgress() { return Error(Code::InProgress, "a nonblocking communicator goes on with it; ask ncclCommGetAsyncError"); }
+Error inProgress() {
+  return Error(Code::InProgress, "a nonblocking communicator goes on with it; ask ncclCommGetAsyncError");
+}
 
 HostStream* streamOf(Task& task) {
   if (task.stream != nullptr) return task.stream;
   return task.comm->blocking() ? nullptr : &task.comm->ownStream();
 }
 
-/// Where several streams carry one batch: the first one plays it when the others have come to it, and they go on when it is done.
+/// Where several streams carry one batch: the first one plays it when the others have come to it, and they go
+/// on when it is done.
 class Meeting {
  public:
   void arrive() {
@@ -63,16 +66,18 @@ class Meeting {
 
 Status dispatch(std::vector<Task> tasks) {
   std::vector<HostStream*> streams;
-  bool waits = false;        // some call has neither a stream nor a nonblocking communicator
+  bool waits = false;  // some call has neither a stream nor a nonblocking communicator
   bool nonblocking = false;
   for (Task& task : tasks) {
     HostStream* stream = streamOf(task);
     waits |= stream == nullptr;
     nonblocking |= !task.comm->blocking();
-    if (stream != nullptr && std::find(streams.begin(), streams.end(), stream) == streams.end()) streams.push_back(stream);
+    if (stream != nullptr && std::find(streams.begin(), streams.end(), stream) == streams.end())
+      streams.push_back(stream);
   }
   if (streams.empty()) return playTogether(tasks);
-  for (Task& task : tasks) TUTTI_TRY(task.comm->asyncStatus().ok() || !task.comm->blocking() ? Status() : task.comm->usable());
+  for (Task& task : tasks)
+    TUTTI_TRY(task.comm->asyncStatus().ok() || !task.comm->blocking() ? Status() : task.comm->usable());
 
   auto meeting = std::make_shared<Meeting>();
   auto kept = std::make_shared<std::vector<Task>>(std::move(tasks));
@@ -133,7 +138,9 @@ Group take() {
 
 }  // namespace
 
-bool groupIsOpen() { return group().depth > 0; }
+bool groupIsOpen() {
+  return group().depth > 0;
+}
 
 Status submit(Task task) {
   if (groupIsOpen()) {

@@ -1,4 +1,5 @@
-// Groups: ncclGroupStart/End, per thread. Calls made in an open group are kept and played together when the outermost one ends.
+// Groups: ncclGroupStart/End, per thread. Calls made in an open group are kept and played together when the
+// outermost one ends.
 #pragma once
 
 #include <functional>
@@ -9,7 +10,8 @@
 
 namespace tutti::comm {
 
-/// Making a communicator: blocking work that may wait for other ranks, also for ones that the same thread makes.
+/// Making a communicator: blocking work that may wait for other ranks, also for ones that the same thread
+/// makes.
 struct StartTask {
   std::shared_ptr<Communicator> comm;
   std::function<Status()> work;

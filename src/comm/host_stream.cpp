@@ -32,7 +32,8 @@ Status HostStream::synchronize() {
     return makeError(Code::InvalidUsage, "a callback on a stream cannot wait for that stream");
   }
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return queue_.empty() && !busy_; });  // the work itself minds abort and deadlines
+  changed_.wait(lock,
+                [this] { return queue_.empty() && !busy_; });  // the work itself minds abort and deadlines
   return std::exchange(firstError_, Status());
 }
 

@@ -11,8 +11,8 @@
 
 namespace tutti::comm {
 
-/// Thread safety: all calls from any thread. The first error of a piece of work is kept and reported by synchronize() and
-/// query(); later work still runs.
+/// Thread safety: all calls from any thread. The first error of a piece of work is kept and reported by
+/// synchronize() and query(); later work still runs.
 class HostStream {
  public:
   HostStream();
@@ -22,8 +22,8 @@ class HostStream {
   HostStream& operator=(const HostStream&) = delete;
 
   void push(std::function<Status()> work);
-  /// Waits until everything pushed before is done; returns the first error since the last synchronize(). Called from the
-  /// stream's own thread (a callback) it is InvalidUsage: it would wait for itself.
+  /// Waits until everything pushed before is done; returns the first error since the last synchronize().
+  /// Called from the stream's own thread (a callback) it is InvalidUsage: it would wait for itself.
   Status synchronize();
   /// Success when idle, InProgress while busy, else the first error.
   Status query();

@@ -1,8 +1,8 @@
 // Registered memory and one-sided calls: windows, put with signal, signal, wait for signals.
 //
-// A put writes straight into the peer's window (shared memory, the same process, or process_vm_writev for private memory of a
-// process on this host), then raises a counter in the peer's segment (release), which wait (acquire) looks at. There is no
-// one-sided path over the network yet: such a call says so.
+// A put writes straight into the peer's window (shared memory, the same process, or process_vm_writev for
+// private memory of a process on this host), then raises a counter in the peer's segment (release), which
+// wait (acquire) looks at. There is no one-sided path over the network yet: such a call says so.
 #include <sys/uio.h>
 
 #include <atomic>
@@ -23,9 +23,12 @@ uint64_t nextId() {
 
 Status checkSignal(int signal, int context) {
   if (signal < 0 || signal >= transport::kSignals) {
-    return makeError(Code::InvalidArgument, "signal index {} is not one of 0..{}", signal, transport::kSignals - 1);
+    return makeError(Code::InvalidArgument, "signal index {} is not one of 0..{}", signal,
+                     transport::kSignals - 1);
   }
-  if (context != 0) return makeError(Code::InvalidArgument, "context {} is not 0, the only one there is on host memory", context);
+  if (context != 0)
+    return makeError(Code::InvalidArgument, "context {} is not 0, the only one there is on host memory",
+                     context);
   return {};
 }
 
@@ -40,10 +43,12 @@ Status raiseSignal(Communicator& comm, int peer, int signal) {
   return {};
 }
 
-Status put(Communicator& comm, const void* data, size_t bytes, int peer, const Window& window, size_t offset) {
+Status put(Communicator& comm, const void* data, size_t bytes, int peer, const Window& window,
+           size_t offset) {
   const Window::Part& part = window.parts[peer];
   if (offset > part.bytes || bytes > part.bytes - offset) {
-    return makeError(Code::InvalidArgument, "{} bytes at offset {} do not fit rank {}'s window of {} bytes", bytes, offset, peer, part.bytes);
+    return makeError(Code::InvalidArgument, "{} bytes at offset {} do not fit rank {}'s window of {} bytes",
+                     bytes, offset, peer, part.bytes);
   }
   transport::Links& links = comm.links();
   switch (links.route(peer)) {
@@ -54,7 +59,8 @@ Status put(Communicator& comm, const void* data, size_t bytes, int peer, const W
     case transport::Route::Shm:
       break;
     case transport::Route::Tcp:
-      return makeError(Code::InvalidUsage, "ncclPutSignal does not reach rank {}: it is on another host", peer);
+      return makeError(Code::InvalidUsage, "ncclPutSignal does not reach rank {}: it is on another host",
+                       peer);
   }
   if (part.allocation != 0) {
     TUTTI_ASSIGN(std::byte * memory, links.mapped(peer, part.allocation, part.offset + offset, comm.wait()));
@@ -67,7 +73,10 @@ Status put(Communicator& comm, const void* data, size_t bytes, int peer, const W
     iovec remote{reinterpret_cast<void*>(part.address + offset + done), bytes - done};
     ssize_t written = process_vm_writev(links.pidOf(peer), &local, 1, &remote, 1, 0);
     if (written <= 0) {
-      return makeSystemError(errno, "writing into rank {}'s window, which is private memory (windows on ncclMemAlloc memory need no such right)", peer);
+      return makeSystemError(errno,
+                             "writing into rank {}'s window, which is private memory (windows on "
+                             "ncclMemAlloc memory need no such right)",
+                             peer);
     }
     done += static_cast<size_t>(written);
   }
@@ -86,10 +95,12 @@ Status awaitSignal(Communicator& comm, const WaitSignal& wait) {
   const engine::EngineOptions& options = comm.engine().options();
   engine::Idle idle(options.idle);
   while (counter.load(std::memory_order_acquire) < wanted) {
-    if (comm.control().faultWord().load(std::memory_order_relaxed) != 0) return control::errorOf(comm.control().fault());
+    if (comm.control().faultWord().load(std::memory_order_relaxed) != 0)
+      return control::errorOf(comm.control().fault());
     if (options.timeoutMs > 0 && idle.waitedNs() > options.timeoutMs * 1'000'000) {
-      return makeError(Code::Timeout, "rank {} waited {} ms for {} signals {} of rank {}; {} came", comm.rank(), options.timeoutMs, wait.count,
-                       wait.signal, wait.peer, counter.load(std::memory_order_relaxed) - before);
+      return makeError(Code::Timeout, "rank {} waited {} ms for {} signals {} of rank {}; {} came",
+                       comm.rank(), options.timeoutMs, wait.count, wait.signal, wait.peer,
+                       counter.load(std::memory_order_relaxed) - before);
     }
     if (!idle.pause()) continue;
     uint32_t ticket = transport::prepareSleep(bell);
@@ -113,7 +124,8 @@ Status submitOneSided(Communicator& comm, bool waits, std::function<Status()> wo
 
 }  // namespace
 
-// Registering plain memory gains nothing on this transport: an honest no-op that remembers what was registered.
+// Registering plain memory gains nothing on this transport: an honest no-op that remembers what was
+// registered.
 Result<uint64_t> registerBuffer(Communicator& comm, void* memory, size_t bytes) {
   TUTTI_TRY(comm.usable());
   const uint64_t id = nextId();
@@ -122,7 +134,8 @@ Result<uint64_t> registerBuffer(Communicator& comm, void* memory, size_t bytes) 
 }
 
 Status deregisterBuffer(Communicator& comm, uint64_t id) {
-  if (comm.buffers().erase(id) == 0) return Error(Code::InvalidArgument, "this buffer is not registered with this communicator");
+  if (comm.buffers().erase(id) == 0)
+    return Error(Code::InvalidArgument, "this buffer is not registered with this communicator");
   return {};
 }
 
@@ -142,7 +155,8 @@ Result<uint64_t> registerWindow(Communicator& comm, void* memory, size_t bytes, 
   TUTTI_ASSIGN(std::vector<control::Bytes> all, comm.control().allGather(mine, comm.initWait()));
   window.parts.resize(comm.nRanks());
   for (int r = 0; r < comm.nRanks(); ++r) {
-    if (all[r].size() != sizeof(own)) return makeError(Code::InternalError, "rank {} sent a malformed window", r);
+    if (all[r].size() != sizeof(own))
+      return makeError(Code::InternalError, "rank {} sent a malformed window", r);
     std::memcpy(&window.parts[r], all[r].data(), sizeof(own));
   }
   const uint64_t id = nextId();
@@ -151,24 +165,27 @@ Result<uint64_t> registerWindow(Communicator& comm, void* memory, size_t bytes, 
 }
 
 Status deregisterWindow(Communicator& comm, uint64_t id) {
-  if (comm.windows().erase(id) == 0) return Error(Code::InvalidArgument, "this window does not belong to this communicator");
+  if (comm.windows().erase(id) == 0)
+    return Error(Code::InvalidArgument, "this window does not belong to this communicator");
   return {};
 }
 
 Result<void*> windowMemory(Communicator& comm, uint64_t id) {
   auto it = comm.windows().find(id);
-  if (it == comm.windows().end()) return Error(Code::InvalidArgument, "this window does not belong to this communicator");
+  if (it == comm.windows().end())
+    return Error(Code::InvalidArgument, "this window does not belong to this communicator");
   return it->second.memory;
 }
 
-Status putSignal(Communicator& comm, const void* data, size_t count, DataType type, int peer, uint64_t window, size_t offset, int signal,
-                 int context, HostStream* stream) {
+Status putSignal(Communicator& comm, const void* data, size_t count, DataType type, int peer, uint64_t window,
+                 size_t offset, int signal, int context, HostStream* stream) {
   TUTTI_TRY(checkSignal(signal, context));
   return submitOneSided(
       comm, false,
       [&comm, data, bytes = count * tutti::sizeOf(type), peer, window, offset, signal]() -> Status {
         auto it = comm.windows().find(window);
-        if (it == comm.windows().end()) return Error(Code::InvalidArgument, "this window does not belong to this communicator");
+        if (it == comm.windows().end())
+          return Error(Code::InvalidArgument, "this window does not belong to this communicator");
         TUTTI_TRY(put(comm, data, bytes, peer, it->second, offset));
         return raiseSignal(comm, peer, signal);
       },
@@ -177,7 +194,8 @@ Status putSignal(Communicator& comm, const void* data, size_t count, DataType ty
 
 Status signal(Communicator& comm, int peer, int signal, int context, HostStream* stream) {
   TUTTI_TRY(checkSignal(signal, context));
-  return submitOneSided(comm, false, [&comm, peer, signal] { return raiseSignal(comm, peer, signal); }, stream);
+  return submitOneSided(
+      comm, false, [&comm, peer, signal] { return raiseSignal(comm, peer, signal); }, stream);
 }
 
 Status waitSignal(Communicator& comm, std::span<const WaitSignal> waits, HostStream* stream) {

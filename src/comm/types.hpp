@@ -1,4 +1,5 @@
-// What the C interface asks of a communicator, in plain form: numbers in range, handles resolved, sizes that do not overflow.
+// What the C interface asks of a communicator, in plain form: numbers in range, handles resolved, sizes that
+// do not overflow.
 #pragma once
 
 #include <cstddef>

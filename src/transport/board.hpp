@@ -1,10 +1,13 @@
-// Boards: slot rings with one writer and many readers. What a rank publishes, every rank that maps its segment reads in place.
+// Boards: slot rings with one writer and many readers. What a rank publishes, every rank that maps its
+// segment reads in place.
 //
-// Slots are numbered by the communicator: call c, round r has the same number on every rank, whether or not it publishes there.
-// A slot is written again only when every reader that its last use was for has acknowledged it.
+// Slots are numbered by the communicator: call c, round r has the same number on every rank, whether or not
+// it publishes there. A slot is written again only when every reader that its last use was for has
+// acknowledged it.
 //
-// Thread safety: one thread per side at a time. SYNC POINT: SlotHeader::seq (or the LL flags) publishes the bytes; a reader's
-// Counter (release, in the reader's own segment; acquire by the writer) gives the slot back.
+// Thread safety: one thread per side at a time. SYNC POINT: SlotHeader::seq (or the LL flags) publishes the
+// bytes; a reader's Counter (release, in the reader's own segment; acquire by the writer) gives the slot
+// back.
 #pragma once
 
 #include <vector>
@@ -13,18 +16,20 @@
 
 namespace tutti::transport {
 
-/// Everybody's acknowledgements and doorbells, as the writer needs them. Null for ranks that are not connected.
+/// Everybody's acknowledgements and doorbells, as the writer needs them. Null for ranks that are not
+/// connected.
 struct BoardPeer {
-  Counter* ackToMe[kBoards] = {};   ///< in the peer's segment: what it has finished reading of my boards
-  Counter* myAck[kBoards] = {};     ///< in my segment: what I have finished reading of its boards
-  BoardView board[kBoards];         ///< the peer's boards
+  Counter* ackToMe[kBoards] = {};  ///< in the peer's segment: what it has finished reading of my boards
+  Counter* myAck[kBoards] = {};    ///< in my segment: what I have finished reading of its boards
+  BoardView board[kBoards];        ///< the peer's boards
   Doorbell* doorbell = nullptr;
 };
 
 class BoardWriter {
  public:
   BoardWriter() = default;
-  BoardWriter(BoardView view, int index, int self) : view_(view), index_(index), self_(self), lastUse_(view.depth) {}
+  BoardWriter(BoardView view, int index, int self)
+      : view_(view), index_(index), self_(self), lastUse_(view.depth) {}
 
   /// Whether slot `seq` may be written: its last use has been read by all it was for.
   bool ready(const std::vector<BoardPeer>& peers, uint64_t seq) {
@@ -49,8 +54,9 @@ class BoardWriter {
   std::byte* slot(uint64_t seq) const { return view_.slot(seq); }
   LLLine* llSlot(uint64_t seq) const { return view_.llSlot(seq); }
 
-  void publish(const std::vector<BoardPeer>& peers, uint64_t seq, int reader, size_t bytes, uint32_t signature,
-               Carrier carrier = Carrier::Slot, uint64_t address = 0, uint32_t allocation = 0) {
+  void publish(const std::vector<BoardPeer>& peers, uint64_t seq, int reader, size_t bytes,
+               uint32_t signature, Carrier carrier = Carrier::Slot, uint64_t address = 0,
+               uint32_t allocation = 0) {
     SlotHeader& header = view_.header(seq);
     header.signature = signature;
     header.carrier = carrier;

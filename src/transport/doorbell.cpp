@@ -16,7 +16,9 @@ constexpr int64_t kBlindSleepNs = 1'000'000;
 
 std::atomic<bool> gHasMembarrier{false};
 
-int membarrier(int command) { return static_cast<int>(syscall(SYS_membarrier, command, 0, 0)); }
+int membarrier(int command) {
+  return static_cast<int>(syscall(SYS_membarrier, command, 0, 0));
+}
 
 }  // namespace
 

@@ -3,9 +3,10 @@
 // Usage, sender:   if (end.ready()) { fill end.slot(); end.publish(bytes, signature); }
 // Usage, receiver: if (const SlotHeader* h = end.peek()) { use it; end.release(); }
 //
-// Thread safety: one thread per end at a time. SYNC POINT: SlotHeader::seq (release by the sender, acquire by the receiver)
-// publishes the slot's bytes; Counter head (release by the receiver, acquire by the sender) gives the slot back, so the sender
-// never overwrites bytes that are still being read. LL lines carry their own flags in place of the header; the head is shared.
+// Thread safety: one thread per end at a time. SYNC POINT: SlotHeader::seq (release by the sender, acquire by
+// the receiver) publishes the slot's bytes; Counter head (release by the receiver, acquire by the sender)
+// gives the slot back, so the sender never overwrites bytes that are still being read. LL lines carry their
+// own flags in place of the header; the head is shared.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,8 @@ struct SendEnd {
   std::byte* slot() const { return fifo.slot(next); }
   LLLine* llSlot() const { return fifo.llSlot(next); }
 
-  void publish(size_t bytes, uint32_t signature, Carrier carrier = Carrier::Slot, uint64_t address = 0, uint32_t allocation = 0) {
+  void publish(size_t bytes, uint32_t signature, Carrier carrier = Carrier::Slot, uint64_t address = 0,
+               uint32_t allocation = 0) {
     SlotHeader& header = fifo.header(next);
     header.signature = signature;
     header.carrier = carrier;

@@ -16,7 +16,8 @@ FifoView fifoIn(std::byte* memory, const Geometry& g) {
 }
 
 FifoView fifoAt(std::byte* segment, const Geometry& g, int sender, int channel) {
-  return fifoIn(segment + g.inboxOffset() + (static_cast<size_t>(sender) * kChannels + channel) * g.fifoStride(), g);
+  return fifoIn(
+      segment + g.inboxOffset() + (static_cast<size_t>(sender) * kChannels + channel) * g.fifoStride(), g);
 }
 
 BoardView boardAt(std::byte* segment, const Geometry& g, int board) {
@@ -37,7 +38,8 @@ Counter& ackAt(std::byte* segment, const Geometry& g, int board, int writer) {
 }
 
 std::atomic<uint64_t>& signalAt(std::byte* segment, const Geometry& g, int sender, int index) {
-  return reinterpret_cast<std::atomic<uint64_t>*>(segment + g.signalsOffset())[static_cast<size_t>(sender) * kSignals + index];
+  return reinterpret_cast<std::atomic<uint64_t>*>(
+      segment + g.signalsOffset())[static_cast<size_t>(sender) * kSignals + index];
 }
 
 Doorbell& doorbellAt(std::byte* segment, const Geometry& g) {

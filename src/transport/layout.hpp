@@ -1,8 +1,9 @@
 // What lies where in a rank's segment: the one description that all processes of a communicator share.
 //
-// A segment belongs to one rank of one communicator. It holds the rank's doorbell, its boards (others read them), the
-// acknowledgements that it gives to other ranks' boards, and its inbox: one FIFO per sender and channel, which the sender writes.
-// Memory is sparse: only pages that carry data exist, so the layout is sized for all ranks and connections cost nothing until used.
+// A segment belongs to one rank of one communicator. It holds the rank's doorbell, its boards (others read
+// them), the acknowledgements that it gives to other ranks' boards, and its inbox: one FIFO per sender and
+// channel, which the sender writes. Memory is sparse: only pages that carry data exist, so the layout is
+// sized for all ranks and connections cost nothing until used.
 //
 // The layout is versioned; attach() refuses a segment of another version or geometry.
 #pragma once
@@ -15,10 +16,11 @@
 
 namespace tutti::transport {
 
-inline constexpr int kChannels = 3;        ///< FIFOs per direction of a pair: two for collectives, one for send/recv
+inline constexpr int kChannels =
+    3;  ///< FIFOs per direction of a pair: two for collectives, one for send/recv
 inline constexpr int kP2pChannel = 2;
-inline constexpr int kBoards = 2;          ///< boards per rank
-inline constexpr int kSignals = 16;        ///< one-sided signal counters per sender
+inline constexpr int kBoards = 2;    ///< boards per rank
+inline constexpr int kSignals = 16;  ///< one-sided signal counters per sender
 inline constexpr size_t kLineBytes = 64;
 inline constexpr size_t kLLLineData = 56;  ///< payload of a line that carries its own flag
 

@@ -40,7 +40,8 @@ Result<std::unique_ptr<Links>> Links::create(control::ControlPlane& control, con
 Links::~Links() {
   if (proxy_) {
     Status flushed = proxy_->flush({Deadline::afterMs(5000), nullptr});
-    if (!flushed.ok()) TUTTI_INFO(Net, "rank {} closes its connections: {}", rank(), flushed.error().message());
+    if (!flushed.ok())
+      TUTTI_INFO(Net, "rank {} closes its connections: {}", rank(), flushed.error().message());
     proxy_.reset();
   }
   withdrawLocalSegment(control_.commHash(), control_.rank());
@@ -64,7 +65,8 @@ void Links::chooseRoutes(bool forceNetwork) {
     allLocal_ &= route != Route::Tcp;
     allThreads_ &= route == Route::Self || route == Route::Thread;
   }
-  // The answer must be the same on all ranks, so it is about all pairs: one host for everybody, not only seen from here.
+  // The answer must be the same on all ranks, so it is about all pairs: one host for everybody, not only seen
+  // from here.
   for (int peer = 0; peer < n && allThreads_; ++peer) allThreads_ = control_.sameProcess(peer);
 }
 
@@ -80,7 +82,8 @@ Result<Segment*> Links::segmentOf(int peer, const control::Wait& wait) {
     if (routes_[peer] == Route::Thread) {
       peerSegments_[peer] = findLocalSegment(control_.commHash(), peer);
       if (!peerSegments_[peer]) {
-        return makeError(Code::RemoteError, "rank {} (a thread of this process) has destroyed the communicator", peer);
+        return makeError(Code::RemoteError,
+                         "rank {} (a thread of this process) has destroyed the communicator", peer);
       }
     } else {
       TUTTI_ASSIGN(UniqueFd fd, control_.fetchFd(peer, kSegmentName, wait));
@@ -159,7 +162,8 @@ std::optional<SharedSpot> Links::share(const void* buffer, size_t bytes) {
 Result<std::byte*> Links::mapped(int peer, uint32_t allocation, uint64_t offset, const control::Wait& wait) {
   if (routes_[peer] == Route::Thread || routes_[peer] == Route::Self) {
     auto* base = static_cast<std::byte*>(sharedBase(allocation));
-    if (base == nullptr) return makeError(Code::InvalidUsage, "rank {} has freed the buffer of a call in progress", peer);
+    if (base == nullptr)
+      return makeError(Code::InvalidUsage, "rank {} has freed the buffer of a call in progress", peer);
     return base + offset;
   }
   Mapping& mapping = mappings_[static_cast<uint64_t>(peer) << 32 | allocation];
@@ -168,10 +172,12 @@ Result<std::byte*> Links::mapped(int peer, uint32_t allocation, uint64_t offset,
     off_t bytes = lseek(fd.get(), 0, SEEK_END);
     if (bytes <= 0) return makeSystemError(errno, "looking at rank {}'s shared allocation", peer);
     void* base = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    if (base == MAP_FAILED) return makeSystemError(errno, "mapping {} bytes of rank {}'s shared allocation", bytes, peer);
+    if (base == MAP_FAILED)
+      return makeSystemError(errno, "mapping {} bytes of rank {}'s shared allocation", bytes, peer);
     mapping = {static_cast<std::byte*>(base), static_cast<size_t>(bytes)};
   }
-  if (offset >= mapping.bytes) return makeError(Code::InternalError, "offset {} lies outside rank {}'s allocation", offset, peer);
+  if (offset >= mapping.bytes)
+    return makeError(Code::InternalError, "offset {} lies outside rank {}'s allocation", offset, peer);
   return mapping.base + offset;
 }
 

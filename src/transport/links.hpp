@@ -1,7 +1,8 @@
 // Links: one rank's connections to all its peers, made when first asked for.
 //
-// Which way to a peer: the same process -> its segment directly (Thread); the same host -> its segment, mapped (Shm);
-// elsewhere, or where TUTTI_TRANSPORT/NCCL_SHM_DISABLE say so -> a network proxy that offers the same FIFOs (Tcp).
+// Which way to a peer: the same process -> its segment directly (Thread); the same host -> its segment,
+// mapped (Shm); elsewhere, or where TUTTI_TRANSPORT/NCCL_SHM_DISABLE say so -> a network proxy that offers
+// the same FIFOs (Tcp).
 #pragma once
 
 #include <memory>
@@ -22,14 +23,15 @@ enum class Route : uint8_t { Self, Thread, Shm, Tcp };
 std::string_view nameOf(Route route);
 
 struct LinkOptions {
-  Geometry geometry;       ///< nRanks is set by create()
+  Geometry geometry;          ///< nRanks is set by create()
   bool forceNetwork = false;  ///< TCP even between ranks of one host
 };
 
 /// Thread safety: one thread at a time, as the rank itself. Lifetime: the ControlPlane outlives it.
 class Links {
  public:
-  /// Not collective, but peers can connect only after they have passed a barrier that follows everyone's create().
+  /// Not collective, but peers can connect only after they have passed a barrier that follows everyone's
+  /// create().
   static Result<std::unique_ptr<Links>> create(control::ControlPlane& control, const LinkOptions& options);
   ~Links();
   Links(const Links&) = delete;
@@ -59,7 +61,8 @@ class Links {
   BoardWriter& boardWriter(int board) { return boardWriters_[board]; }
   std::vector<BoardPeer>& boardPeers() { return boardPeers_; }
 
-  /// Offers the allocation that holds a buffer to local peers and says where in it the buffer lies; nothing if it is private.
+  /// Offers the allocation that holds a buffer to local peers and says where in it the buffer lies; nothing
+  /// if it is private.
   std::optional<SharedSpot> share(const void* buffer, size_t bytes);
   /// `offset` in allocation `allocation` of `peer`, mapped here on first use.
   Result<std::byte*> mapped(int peer, uint32_t allocation, uint64_t offset, const control::Wait& wait);

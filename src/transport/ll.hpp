@@ -1,7 +1,9 @@
-// LL messages: lines of 56 data bytes and an 8-byte flag. One cache-line transfer carries data and its own readiness.
+// LL messages: lines of 56 data bytes and an 8-byte flag. One cache-line transfer carries data and its own
+// readiness.
 //
-// Memory semantics: the data of a line is stored first, its flag last (release); the reader loads the flag first (acquire). On
-// x86 both are plain moves. A line is written again only after its reader has given the slot back.
+// Memory semantics: the data of a line is stored first, its flag last (release); the reader loads the flag
+// first (acquire). On x86 both are plain moves. A line is written again only after its reader has given the
+// slot back.
 #pragma once
 
 #include <cstring>
@@ -11,13 +13,18 @@
 namespace tutti::transport {
 
 /// Flag of message number `n` (0, 1, ...) with `signature`.
-inline uint64_t llFlag(uint64_t n, uint32_t signature) { return (n + 1) << 32 | signature; }
+inline uint64_t llFlag(uint64_t n, uint32_t signature) {
+  return (n + 1) << 32 | signature;
+}
 
-inline size_t llLinesFor(size_t bytes) { return (bytes + kLLLineData - 1) / kLLLineData; }
+inline size_t llLinesFor(size_t bytes) {
+  return (bytes + kLLLineData - 1) / kLLLineData;
+}
 
 enum class LLState { NotThere, There, Foreign };
 
-/// Whether all lines of an LL message of `bytes` have come; Foreign: message n is there with another signature.
+/// Whether all lines of an LL message of `bytes` have come; Foreign: message n is there with another
+/// signature.
 inline LLState llCheck(const LLLine* lines, size_t bytes, uint64_t flag) {
   for (size_t i = llLinesFor(bytes); i-- > 0;) {  // the last line is written last: ask it first
     uint64_t seen = lines[i].flag.load(std::memory_order_acquire);
@@ -42,7 +49,8 @@ inline void llPack(LLLine* lines, const void* data, size_t bytes, uint64_t flag)
 /// REQUIRES llCheck() == There.
 inline void llUnpack(void* data, const LLLine* lines, size_t bytes) {
   auto* to = static_cast<std::byte*>(data);
-  for (; bytes >= kLLLineData; bytes -= kLLLineData, to += kLLLineData, ++lines) std::memcpy(to, lines->data, kLLLineData);
+  for (; bytes >= kLLLineData; bytes -= kLLLineData, to += kLLLineData, ++lines)
+    std::memcpy(to, lines->data, kLLLineData);
   if (bytes > 0) std::memcpy(to, lines->data, bytes);
 }
 

@@ -24,7 +24,8 @@ struct Registry {
   std::shared_mutex mutex;
   std::map<uintptr_t, Allocation> byBase;
   uint32_t nextNumber = 1;
-  std::atomic<size_t> count{0};  ///< lets findShared() answer without the lock where nobody uses shared allocations
+  std::atomic<size_t> count{
+      0};  ///< lets findShared() answer without the lock where nobody uses shared allocations
 };
 
 Registry& registry() {
@@ -36,7 +37,8 @@ Registry& registry() {
 
 Result<void*> allocateShared(size_t bytes) {
   constexpr size_t kPage = 4096;
-  if (bytes > SIZE_MAX / 2) return makeError(Code::InvalidArgument, "an allocation of {} bytes is too large", bytes);
+  if (bytes > SIZE_MAX / 2)
+    return makeError(Code::InvalidArgument, "an allocation of {} bytes is too large", bytes);
   size_t mapped = (std::max<size_t>(bytes, 1) + kPage - 1) / kPage * kPage;
   UniqueFd fd(memfd_create("tutti-memory", MFD_CLOEXEC));
   if (!fd) return makeSystemError(errno, "memfd_create for {} bytes of shared memory", bytes);
@@ -47,7 +49,8 @@ Result<void*> allocateShared(size_t bytes) {
   if (base == MAP_FAILED) return makeSystemError(errno, "mapping {} bytes of shared memory", mapped);
   std::unique_lock lock(registry().mutex);
   uint32_t number = registry().nextNumber++;
-  registry().byBase.emplace(reinterpret_cast<uintptr_t>(base), Allocation{number, bytes, mapped, std::move(fd)});
+  registry().byBase.emplace(reinterpret_cast<uintptr_t>(base),
+                            Allocation{number, bytes, mapped, std::move(fd)});
   registry().count.fetch_add(1, std::memory_order_relaxed);
   return base;
 }
@@ -58,7 +61,8 @@ Status freeShared(void* pointer) {
     std::unique_lock lock(registry().mutex);
     auto it = registry().byBase.find(reinterpret_cast<uintptr_t>(pointer));
     if (it == registry().byBase.end()) {
-      return makeError(Code::InvalidArgument, "{} was not allocated by ncclMemAlloc, or has been freed already", pointer);
+      return makeError(Code::InvalidArgument,
+                       "{} was not allocated by ncclMemAlloc, or has been freed already", pointer);
     }
     mapped = it->second.mappedBytes;
     registry().byBase.erase(it);
@@ -69,7 +73,8 @@ Status freeShared(void* pointer) {
 }
 
 std::optional<SharedSpot> findShared(const void* pointer, size_t bytes) {
-  // relaxed: a thread that passes a buffer to a call has got it from allocateShared, with whatever ordering that took
+  // relaxed: a thread that passes a buffer to a call has got it from allocateShared, with whatever ordering
+  // that took
   if (registry().count.load(std::memory_order_relaxed) == 0) return std::nullopt;
   auto address = reinterpret_cast<uintptr_t>(pointer);
   std::shared_lock lock(registry().mutex);

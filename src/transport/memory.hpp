@@ -1,10 +1,10 @@
-// Shared allocations: what ncclMemAlloc returns. Each is a memfd, so that local peers can map it and read or write it in place.
+// Shared allocations: what ncclMemAlloc returns. Each is a memfd, so that local peers can map it and read or
+// write it in place.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-
 
 #include "core/result.hpp"
 #include "core/unique_fd.hpp"

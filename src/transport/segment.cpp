@@ -26,7 +26,8 @@ LocalSegments& localSegments() {
 }  // namespace
 
 Result<std::shared_ptr<Segment>> Segment::map(UniqueFd fd, const Geometry& geometry) {
-  void* base = mmap(nullptr, geometry.totalBytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd.get(), 0);
+  void* base =
+      mmap(nullptr, geometry.totalBytes(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd.get(), 0);
   if (base == MAP_FAILED) {
     return makeSystemError(errno, "mapping {} bytes of shared memory", geometry.totalBytes());
   }
@@ -51,25 +52,31 @@ Result<std::shared_ptr<Segment>> Segment::create(uint64_t commHash, int rank, co
   return segment;
 }
 
-Result<std::shared_ptr<Segment>> Segment::attach(UniqueFd fd, uint64_t commHash, int rank, const Geometry& geometry) {
+Result<std::shared_ptr<Segment>> Segment::attach(UniqueFd fd, uint64_t commHash, int rank,
+                                                 const Geometry& geometry) {
   struct stat info {};
-  if (fstat(fd.get(), &info) != 0) return makeSystemError(errno, "looking at rank {}'s shared-memory segment", rank);
+  if (fstat(fd.get(), &info) != 0)
+    return makeSystemError(errno, "looking at rank {}'s shared-memory segment", rank);
   if (static_cast<size_t>(info.st_size) != geometry.totalBytes()) {
     return makeError(Code::InvalidUsage,
-                     "rank {}'s shared-memory segment has {} bytes, not {}: the ranks run with different TUTTI_SLOT_BYTES, "
+                     "rank {}'s shared-memory segment has {} bytes, not {}: the ranks run with different "
+                     "TUTTI_SLOT_BYTES, "
                      "TUTTI_FIFO_DEPTH or different versions of this library",
                      rank, info.st_size, geometry.totalBytes());
   }
   TUTTI_ASSIGN(auto segment, map(std::move(fd), geometry));
   const auto* header = reinterpret_cast<const SegmentHeader*>(segment->base());
-  if (header->magic != SegmentHeader::kMagic || header->version != SegmentHeader::kVersion || header->rank != rank ||
-      header->commHash != commHash || !(header->geometry == geometry)) {
-    return makeError(Code::InternalError, "rank {}'s shared-memory segment is not one of this communicator", rank);
+  if (header->magic != SegmentHeader::kMagic || header->version != SegmentHeader::kVersion ||
+      header->rank != rank || header->commHash != commHash || !(header->geometry == geometry)) {
+    return makeError(Code::InternalError, "rank {}'s shared-memory segment is not one of this communicator",
+                     rank);
   }
   return segment;
 }
 
-Segment::~Segment() { munmap(base_, geometry_.totalBytes()); }
+Segment::~Segment() {
+  munmap(base_, geometry_.totalBytes());
+}
 
 Result<UniqueFd> Segment::duplicateFd() const {
   UniqueFd copy(fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));

@@ -15,7 +15,8 @@ class Segment {
   /// A new, zeroed segment for `rank`.
   static Result<std::shared_ptr<Segment>> create(uint64_t commHash, int rank, const Geometry& geometry);
   /// Maps a peer's segment; refuses one of another version, communicator, rank or geometry.
-  static Result<std::shared_ptr<Segment>> attach(UniqueFd fd, uint64_t commHash, int rank, const Geometry& geometry);
+  static Result<std::shared_ptr<Segment>> attach(UniqueFd fd, uint64_t commHash, int rank,
+                                                 const Geometry& geometry);
   ~Segment();
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
@@ -29,11 +30,14 @@ class Segment {
   FifoView fifo(int sender, int channel) const { return fifoAt(base_, geometry_, sender, channel); }
   BoardView board(int board) const { return boardAt(base_, geometry_, board); }
   Counter& ack(int board, int writer) const { return ackAt(base_, geometry_, board, writer); }
-  std::atomic<uint64_t>& signal(int sender, int index) const { return signalAt(base_, geometry_, sender, index); }
+  std::atomic<uint64_t>& signal(int sender, int index) const {
+    return signalAt(base_, geometry_, sender, index);
+  }
   Doorbell& doorbell() const { return doorbellAt(base_, geometry_); }
 
  private:
-  Segment(UniqueFd fd, std::byte* base, const Geometry& geometry) : fd_(std::move(fd)), base_(base), geometry_(geometry) {}
+  Segment(UniqueFd fd, std::byte* base, const Geometry& geometry)
+      : fd_(std::move(fd)), base_(base), geometry_(geometry) {}
   static Result<std::shared_ptr<Segment>> map(UniqueFd fd, const Geometry& geometry);
 
   UniqueFd fd_;

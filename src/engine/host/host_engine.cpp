@@ -27,7 +27,8 @@ bool onlySends(const Plan& plan) {
   return true;
 }
 
-/// Whether peers may read the input in place while this rank goes on: not where it overwrites what they still read.
+/// Whether peers may read the input in place while this rank goes on: not where it overwrites what they still
+/// read.
 bool inputStaysPut(const Job& job) {
   const algos::Request& request = job.plan->request;
   if (algos::reduces(request.collective) && kernels::needsPreScale(job.reduction)) return false;
@@ -47,14 +48,18 @@ int64_t roundsOf(const Job& job, const Lane& lane) {
 }  // namespace
 
 HostEngine::HostEngine(transport::Links& links, control::ControlPlane& control, const EngineOptions& options)
-    : links_(links), control_(control), options_(options), sources_(links.nRanks() + algos::Peers::kMax + 1) {}
+    : links_(links),
+      control_(control),
+      options_(options),
+      sources_(links.nRanks() + algos::Peers::kMax + 1) {}
 
 Status HostEngine::bind(const Plan& plan, const control::Wait& wait) {
   if (plan.usesBoards) TUTTI_TRY(links_.connectBoards(wait));
   for (const Lane& lane : plan.lanes) {
     for (const Step& step : lane.steps) {
       for (int k = 0; k < step.repeat; ++k) {
-        for (int i = 0; i < step.sendTo.count; ++i) TUTTI_TRY(links_.connectSend(step.sendTo.peer[i].at(k), lane.channel, wait));
+        for (int i = 0; i < step.sendTo.count; ++i)
+          TUTTI_TRY(links_.connectSend(step.sendTo.peer[i].at(k), lane.channel, wait));
         for (int i = 0; i < step.recvFrom.count; ++i) {
           TUTTI_TRY(links_.connectRecv(step.recvFrom.peer[i].at(k), lane.channel, wait));
         }
@@ -125,8 +130,8 @@ HostEngine::Outcome HostEngine::progress(JobState& state) {
   return moved ? Outcome::Moved : Outcome::Blocked;
 }
 
-/// Whether everything that peers read in place has been read; and, with checked calls, whether a rank that only sent knows that
-/// its messages were taken, so that no call is over before the peers have made theirs.
+/// Whether everything that peers read in place has been read; and, with checked calls, whether a rank that
+/// only sent knows that its messages were taken, so that no call is over before the peers have made theirs.
 bool HostEngine::drained(JobState& state) {
   const Job& job = *state.job;
   const Plan& plan = *job.plan;
@@ -140,15 +145,17 @@ bool HostEngine::drained(JobState& state) {
           }
         }
         const uint64_t last = state.boardBase + static_cast<uint64_t>(plan.rounds(lane));
-        if (step.publishes && !links_.boardWriter(step.publishChannel).consumed(links_.boardPeers(), last, step.publishFor)) {
+        if (step.publishes &&
+            !links_.boardWriter(step.publishChannel).consumed(links_.boardPeers(), last, step.publishFor)) {
           return false;
         }
       }
     }
   }
   for (const Outstanding& out : state.outstanding) {
-    const bool read = out.end != nullptr ? out.end->consumed(out.upTo)
-                                         : links_.boardWriter(out.board).consumed(links_.boardPeers(), out.upTo, out.reader);
+    const bool read = out.end != nullptr
+                          ? out.end->consumed(out.upTo)
+                          : links_.boardWriter(out.board).consumed(links_.boardPeers(), out.upTo, out.reader);
     if (!read) return false;
   }
   return true;
@@ -158,9 +165,9 @@ std::string HostEngine::describeWait(const JobState& state) const {
   for (const LaneState& lane : state.lanes) {
     if (lane.done()) continue;
     const Step& step = lane.lane->steps[lane.step];
-    std::string text = fmt::format("in step {} ({}) of {}/{}, round {} of {}", lane.step + 1, algos::nameOf(step),
-                                   algos::nameOf(state.job->plan->algorithm), algos::nameOf(state.job->plan->protocol),
-                                   lane.round + 1, lane.rounds);
+    std::string text = fmt::format("in step {} ({}) of {}/{}, round {} of {}", lane.step + 1,
+                                   algos::nameOf(step), algos::nameOf(state.job->plan->algorithm),
+                                   algos::nameOf(state.job->plan->protocol), lane.round + 1, lane.rounds);
     if (lane.blockedOn >= 0) text += fmt::format(", waiting for rank {}", lane.blockedOn);
     return text;
   }
@@ -195,14 +202,16 @@ Status HostEngine::whileStuck(JobState& state, int64_t waitedNs, int64_t& nextPr
     if (lane.done() || lane.blockedOn < 0 || !control_.hasLeft(lane.blockedOn)) continue;
     // What it sent before it left may have come in the meantime: only a second stuck look convinces.
     if (waitedNs < 2 * kProbeEveryNs) continue;
-    return makeError(Code::RemoteError, "rank {} has destroyed the communicator, but rank {} still waits for it {}", lane.blockedOn,
-                     rank(), describeWait(state));
+    return makeError(Code::RemoteError,
+                     "rank {} has destroyed the communicator, but rank {} still waits for it {}",
+                     lane.blockedOn, rank(), describeWait(state));
   }
   if (options_.timeoutMs > 0 && waitedNs > options_.timeoutMs * 1'000'000) {
     std::string missing;
-    if (job.callNumber != 0) missing = control_.describeMissing(job.callNumber, {Deadline::afterMs(1000), nullptr});
-    std::string text = fmt::format("rank {} gave up after {} ms {}{}{}", rank(), options_.timeoutMs, describeWait(state),
-                                   missing.empty() ? "" : "; ", missing);
+    if (job.callNumber != 0)
+      missing = control_.describeMissing(job.callNumber, {Deadline::afterMs(1000), nullptr});
+    std::string text = fmt::format("rank {} gave up after {} ms {}{}{}", rank(), options_.timeoutMs,
+                                   describeWait(state), missing.empty() ? "" : "; ", missing);
     control_.raise({control::FaultKind::Timeout, rank(), text});
     return control::errorOf(control_.fault());
   }
@@ -210,8 +219,8 @@ Status HostEngine::whileStuck(JobState& state, int64_t waitedNs, int64_t& nextPr
 }
 
 Status HostEngine::play(std::span<const Job> jobs) {
-  // Kept per thread: after the first calls nothing here allocates. A callback that plays again on this thread would find it in
-  // use, but the engine calls nobody.
+  // Kept per thread: after the first calls nothing here allocates. A callback that plays again on this thread
+  // would find it in use, but the engine calls nobody.
   thread_local std::vector<JobState> states;
   if (states.size() < jobs.size()) states.resize(jobs.size());
   bool oneEngine = true;
@@ -251,7 +260,8 @@ Status HostEngine::play(std::span<const Job> jobs) {
     return moved;
   };
 
-  // Partly played: this rank's numbering no longer agrees with the others', so nobody may go on as if nothing had been.
+  // Partly played: this rank's numbering no longer agrees with the others', so nobody may go on as if nothing
+  // had been.
   auto giveUp = [&]() -> Status {
     control::ControlPlane& control = failedEngine->control_;
     if (control.faultWord().load(std::memory_order_acquire) == 0) {
@@ -285,7 +295,8 @@ Status HostEngine::play(std::span<const Job> jobs) {
     }
     if (idle.waitedNs() >= nextProbeNs) nextProbeNs = idle.waitedNs() + kProbeEveryNs;
 
-    // Announce sleep, look once more, sleep. With several engines there are several bells: nap on the first one.
+    // Announce sleep, look once more, sleep. With several engines there are several bells: nap on the first
+    // one.
     transport::Doorbell& bell = jobs[0].engine->links_.doorbell();
     uint32_t ticket = transport::prepareSleep(bell);
     moved = turn(allDone);

@@ -1,11 +1,13 @@
 // The host engine plays plans on CPU memory: one rank, one communicator.
 //
-// How it plays. Each lane of a job is a little state machine: (round, step, repeat). playOnce() looks whether all that the next
-// play needs is there (messages, free slots, published boards); if so it moves the bytes and steps on, else it returns Blocked
-// and touches nothing. One thread plays all lanes of all jobs of a group, of several communicators if need be; it spins, yields
-// and sleeps only when none of them can move (Idle), and looks at the fault word each time round.
+// How it plays. Each lane of a job is a little state machine: (round, step, repeat). playOnce() looks whether
+// all that the next play needs is there (messages, free slots, published boards); if so it moves the bytes
+// and steps on, else it returns Blocked and touches nothing. One thread plays all lanes of all jobs of a
+// group, of several communicators if need be; it spins, yields and sleeps only when none of them can move
+// (Idle), and looks at the fault word each time round.
 //
-// Hot path: no lock, no allocation (scratch and lane states are kept), no system call while messages come in time.
+// Hot path: no lock, no allocation (scratch and lane states are kept), no system call while messages come in
+// time.
 //
 // Thread safety: one thread at a time.
 #pragma once
@@ -24,9 +26,9 @@ namespace tutti::engine {
 
 struct EngineOptions {
   IdlePolicy idle;
-  int64_t timeoutMs = 0;          ///< 0: no limit
-  bool checkCalls = true;         ///< a call whose rank only sends returns when what it sent has been taken
-  size_t directMinBytes = 4096;   ///< from here on, buffers that peers can reach are read in place
+  int64_t timeoutMs = 0;         ///< 0: no limit
+  bool checkCalls = true;        ///< a call whose rank only sends returns when what it sent has been taken
+  size_t directMinBytes = 4096;  ///< from here on, buffers that peers can reach are read in place
   size_t remoteMinBytes = SIZE_MAX;  ///< from here on, sends are read with process_vm_readv
 };
 
@@ -56,7 +58,9 @@ struct SharedBuffer {
   transport::SharedSpot spot;
   const std::byte* base = nullptr;
 
-  uint64_t offsetOf(const void* pointer) const { return spot.offset + (static_cast<const std::byte*>(pointer) - base); }
+  uint64_t offsetOf(const void* pointer) const {
+    return spot.offset + (static_cast<const std::byte*>(pointer) - base);
+  }
 };
 
 struct JobState {
@@ -64,7 +68,7 @@ struct JobState {
   std::vector<LaneState> lanes;
   std::vector<Outstanding> outstanding;
   uint64_t boardBase = 0;
-  bool directInput = false;        ///< peers may read the input buffer in place, instead of a copy of it
+  bool directInput = false;  ///< peers may read the input buffer in place, instead of a copy of it
   SharedBuffer input;        ///< where the buffers lie in shared memory, if they do
   SharedBuffer output;
   bool started = false;
@@ -78,8 +82,8 @@ class HostEngine {
   /// Connects what `plan` needs. Once per plan, before its first play.
   Status bind(const algos::Plan& plan, const control::Wait& wait);
 
-  /// Plays `jobs`, which may belong to several engines, until all are done or one failed; blocking. The jobs of an engine that
-  /// have `after` == -1 run side by side.
+  /// Plays `jobs`, which may belong to several engines, until all are done or one failed; blocking. The jobs
+  /// of an engine that have `after` == -1 run side by side.
   static Status play(std::span<const Job> jobs);
 
   const EngineOptions& options() const { return options_; }

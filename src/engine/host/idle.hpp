@@ -1,5 +1,6 @@
-// Idle: what a thread does that waits for other ranks. Spin while the answer is nanoseconds away, then yield, then sleep on the
-// doorbell. Ranks may outnumber cores: a time slice spent spinning is one that the awaited rank does not get.
+// Idle: what a thread does that waits for other ranks. Spin while the answer is nanoseconds away, then yield,
+// then sleep on the doorbell. Ranks may outnumber cores: a time slice spent spinning is one that the awaited
+// rank does not get.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,8 @@
 namespace tutti::engine {
 
 struct IdlePolicy {
-  int64_t spinNs = 20'000;    ///< busy, with pause instructions; 0: yield at once
-  int64_t yieldNs = 100'000;  ///< sched_yield in a loop
+  int64_t spinNs = 20'000;       ///< busy, with pause instructions; 0: yield at once
+  int64_t yieldNs = 100'000;     ///< sched_yield in a loop
   int64_t sleepNs = 20'000'000;  ///< longest sleep without a look at abort and deadline
 };
 
@@ -19,7 +20,10 @@ class Idle {
   explicit Idle(const IdlePolicy& policy) : policy_(policy) {}
 
   /// Progress has been made: the next wait starts with spinning again.
-  void reset() { rounds_ = 0; startNs_ = 0; }
+  void reset() {
+    rounds_ = 0;
+    startNs_ = 0;
+  }
 
   /// True where the caller should announce sleep, look once more for work, and call sleep() or cancel().
   bool pause();

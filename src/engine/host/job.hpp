@@ -26,10 +26,10 @@ struct Job {
   const void* input = nullptr;
   void* output = nullptr;
   kernels::Reduction reduction;
-  VectorCounts vectors;        ///< all null but for AllToAllV
-  uint32_t signature = 0;      ///< travels with every message; two ranks made the same call if theirs are equal
-  uint64_t callNumber = 0;     ///< as recorded with the control plane; 0 for send and receive
-  int after = -1;              ///< index of the job in the same span that must be done before this one starts
+  VectorCounts vectors;     ///< all null but for AllToAllV
+  uint32_t signature = 0;   ///< travels with every message; two ranks made the same call if theirs are equal
+  uint64_t callNumber = 0;  ///< as recorded with the control plane; 0 for send and receive
+  int after = -1;           ///< index of the job in the same span that must be done before this one starts
 };
 
 }  // namespace tutti::engine

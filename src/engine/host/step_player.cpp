@@ -32,7 +32,8 @@ StepPlayer::StepPlayer(HostEngine& engine, JobState& state, LaneState& lane)
   sized_ = step_.src.buffer != Buffer::None ? &step_.src : &step_.dst;
   chunk_ = extentOf(sized_->buffer, sized_->index.at(k_));
   bytes_ = chunk_.count * elementBytes_;
-  for (int i = 1; i < sized_->span; ++i) bytes_ += extentOf(sized_->buffer, sized_->index.at(k_) + i).count * elementBytes_;
+  for (int i = 1; i < sized_->span; ++i)
+    bytes_ += extentOf(sized_->buffer, sized_->index.at(k_) + i).count * elementBytes_;
 }
 
 Extent StepPlayer::extentOf(Buffer buffer, int block) const {
@@ -49,7 +50,8 @@ const std::byte* StepPlayer::at(Buffer buffer, size_t element) const {
   return static_cast<const std::byte*>(base) + element * elementBytes_;
 }
 
-// ---------------------------------------------------------------------------------------------------------------- gates
+// ----------------------------------------------------------------------------------------------------------------
+// gates
 
 bool StepPlayer::sendsReady() {
   for (int i = 0; i < step_.sendTo.count; ++i) {
@@ -81,7 +83,8 @@ StepPlayer::Outcome StepPlayer::receivesReady() {
       }
     } else if (const SlotHeader* header = end.peek()) {
       if (header->signature == job_.signature && header->bytes == bytes_) continue;
-      return engine_.failMismatch(state_, peer, fmt::format("a message of {} bytes came where {} were due", header->bytes, bytes_));
+      return engine_.failMismatch(
+          state_, peer, fmt::format("a message of {} bytes came where {} were due", header->bytes, bytes_));
     }
     lane_.blockedOn = peer;
     return Outcome::Blocked;
@@ -93,9 +96,11 @@ StepPlayer::Outcome StepPlayer::boardReady(int peer) {
   const transport::BoardPeer& board = links_.boardPeers()[peer];
   const uint64_t slot = boardSlot();
   if (isLL()) {
-    // Blocks of a published span are packed line-aligned (see distribute), so the wanted one has lines of its own.
+    // Blocks of a published span are packed line-aligned (see distribute), so the wanted one has lines of its
+    // own.
     const size_t stride = transport::llLinesFor(plan_.chunkCount * elementBytes_);
-    const transport::LLLine* lines = board.board[step_.readChannel].llSlot(slot) + step_.readBlock.at(k_) * stride;
+    const transport::LLLine* lines =
+        board.board[step_.readChannel].llSlot(slot) + step_.readBlock.at(k_) * stride;
     switch (transport::llCheck(lines, bytes_, transport::llFlag(slot, job_.signature))) {
       case transport::LLState::There:
         return Outcome::Moved;
@@ -121,11 +126,13 @@ StepPlayer::Outcome StepPlayer::readsReady() {
   return Outcome::Moved;
 }
 
-// -------------------------------------------------------------------------------------------------------------- sources
+// --------------------------------------------------------------------------------------------------------------
+// sources
 
 const void* StepPlayer::localSource() {
   const std::byte* source = at(step_.src.buffer, chunk_.offset);
-  if (step_.src.buffer != Buffer::Input || !kernels::needsPreScale(job_.reduction) || !algos::reduces(plan_.request.collective)) {
+  if (step_.src.buffer != Buffer::Input || !kernels::needsPreScale(job_.reduction) ||
+      !algos::reduces(plan_.request.collective)) {
     return source;
   }
   std::byte* scaled = engine_.scratch(nextScratch_++, bytes_);
@@ -138,7 +145,8 @@ const void* StepPlayer::localSource() {
   return scaled;
 }
 
-/// The bytes of a message, wherever its header says they are. `target`: where they will end up if they are only copied.
+/// The bytes of a message, wherever its header says they are. `target`: where they will end up if they are
+/// only copied.
 const void* StepPlayer::resolve(const SlotHeader& header, int peer, const std::byte* slot, void* target) {
   switch (header.carrier) {
     case Carrier::Slot:
@@ -146,7 +154,8 @@ const void* StepPlayer::resolve(const SlotHeader& header, int peer, const std::b
     case Carrier::Direct:
       return reinterpret_cast<const void*>(header.address);
     case Carrier::Shared: {
-      auto mapped = links_.mapped(peer, header.allocation, header.address, {Deadline::afterMs(10'000), nullptr});
+      auto mapped =
+          links_.mapped(peer, header.allocation, header.address, {Deadline::afterMs(10'000), nullptr});
       if (mapped.ok()) return *mapped;
       engine_.fail(std::move(mapped).error());
       return nullptr;
@@ -161,7 +170,9 @@ const void* StepPlayer::resolve(const SlotHeader& header, int peer, const std::b
     iovec remote{reinterpret_cast<void*>(header.address + done), bytes_ - done};
     ssize_t got = process_vm_readv(links_.pidOf(peer), &local, 1, &remote, 1, 0);
     if (got <= 0) {
-      engine_.fail(makeSystemError(errno, "reading rank {}'s memory with process_vm_readv (set TUTTI_CMA_THRESHOLD=off to avoid it)", peer));
+      engine_.fail(makeSystemError(
+          errno, "reading rank {}'s memory with process_vm_readv (set TUTTI_CMA_THRESHOLD=off to avoid it)",
+          peer));
       return nullptr;
     }
     done += static_cast<size_t>(got);
@@ -186,7 +197,8 @@ const void* StepPlayer::read(int peer, void* target) {
   const size_t chunkBytes = plan_.chunkCount * elementBytes_;
   if (isLL()) {
     if (target == nullptr) target = engine_.scratch(nextScratch_++, bytes_);
-    transport::llUnpack(target, board.board[channel].llSlot(slot) + ordinal * transport::llLinesFor(chunkBytes), bytes_);
+    transport::llUnpack(
+        target, board.board[channel].llSlot(slot) + ordinal * transport::llLinesFor(chunkBytes), bytes_);
     return target;
   }
   const SlotHeader& header = board.board[channel].header(slot);
@@ -194,7 +206,8 @@ const void* StepPlayer::read(int peer, void* target) {
   const void* first = resolve(header, peer, nullptr, target);
   if (first == nullptr) return nullptr;
   // In place, blocks lie as in the publisher's buffer: as far apart as they are in the plan.
-  const size_t apart = plan_.extent(*lane_.lane, lane_.round, ordinal).offset - plan_.extent(*lane_.lane, lane_.round, 0).offset;
+  const size_t apart = plan_.extent(*lane_.lane, lane_.round, ordinal).offset -
+                       plan_.extent(*lane_.lane, lane_.round, 0).offset;
   return static_cast<const std::byte*>(first) + apart * elementBytes_;
 }
 
@@ -220,20 +233,23 @@ bool StepPlayer::gather(void* target) {
   return true;
 }
 
-// --------------------------------------------------------------------------------------------------------------- places
+// ---------------------------------------------------------------------------------------------------------------
+// places
 
-/// Where the reduction writes: the first place that is memory, so that the others are copies from a warm line.
+/// Where the reduction writes: the first place that is memory, so that the others are copies from a warm
+/// line.
 std::byte* StepPlayer::chooseTarget() {
   if (dst_ != nullptr) return dst_;
-  if (!isLL() && step_.sendTo.count > 0) return links_.sendEnd(lane_.lane->channel, step_.sendTo.peer[0].at(k_)).slot();
+  if (!isLL() && step_.sendTo.count > 0)
+    return links_.sendEnd(lane_.lane->channel, step_.sendTo.peer[0].at(k_)).slot();
   if (!isLL() && step_.publishes) return links_.boardWriter(step_.publishChannel).slot(boardSlot());
   return engine_.scratch(nextScratch_++, bytes_);
 }
 
 /// A plain send of the input, in place. True: done.
 bool StepPlayer::sendDirect() {
-  if (!state_.directInput || step_.src.buffer != Buffer::Input || step_.recvFrom.count > 0 || step_.sendTo.count != 1 ||
-      step_.src.span != 1 || dst_ != nullptr) {
+  if (!state_.directInput || step_.src.buffer != Buffer::Input || step_.recvFrom.count > 0 ||
+      step_.sendTo.count != 1 || step_.src.span != 1 || dst_ != nullptr) {
     return false;
   }
   const bool p2p = job_.callNumber == 0;
@@ -244,9 +260,10 @@ bool StepPlayer::sendDirect() {
   if (links_.route(peer) == transport::Route::Thread) {
     end.publish(bytes_, job_.signature, Carrier::Direct, address);
   } else if (links_.route(peer) == transport::Route::Shm && state_.input.shared) {
-    end.publish(bytes_, job_.signature, Carrier::Shared, state_.input.offsetOf(at(Buffer::Input, chunk_.offset)),
-                state_.input.spot.allocation);
-  } else if (links_.route(peer) == transport::Route::Shm && plan_.request.bytes() >= engine_.options_.remoteMinBytes) {
+    end.publish(bytes_, job_.signature, Carrier::Shared,
+                state_.input.offsetOf(at(Buffer::Input, chunk_.offset)), state_.input.spot.allocation);
+  } else if (links_.route(peer) == transport::Route::Shm &&
+             plan_.request.bytes() >= engine_.options_.remoteMinBytes) {
     end.publish(bytes_, job_.signature, Carrier::Remote, address);
   } else {
     return false;
@@ -278,7 +295,8 @@ bool StepPlayer::publishDirect(const void* value) {
   }
   const int board = step_.publishChannel;
   const uint64_t slot = boardSlot();
-  links_.boardWriter(board).publish(links_.boardPeers(), slot, step_.publishFor, bytes_, job_.signature, carrier, address, allocation);
+  links_.boardWriter(board).publish(links_.boardPeers(), slot, step_.publishFor, bytes_, job_.signature,
+                                    carrier, address, allocation);
   for (Outstanding& out : state_.outstanding) {
     if (out.end == nullptr && out.board == board && out.reader == step_.publishFor) {
       out.upTo = slot;
@@ -289,7 +307,8 @@ bool StepPlayer::publishDirect(const void* value) {
   return true;
 }
 
-/// Copies `value` (packed, or lying in the source buffer for an unscaled local span) to every place that does not hold it yet.
+/// Copies `value` (packed, or lying in the source buffer for an unscaled local span) to every place that does
+/// not hold it yet.
 void StepPlayer::distribute(const void* value) {
   const auto* bytes = static_cast<const std::byte*>(value);
   if (dst_ != nullptr && value != dst_) kernels::copy(dst_, value, bytes_);
@@ -310,7 +329,8 @@ void StepPlayer::distribute(const void* value) {
   const bool packed = step_.src.span == 1 || value != at(step_.src.buffer, chunk_.offset);
   size_t done = 0;
   for (int i = 0; i < step_.src.span; ++i) {
-    const Extent piece = step_.src.span == 1 ? chunk_ : extentOf(step_.src.buffer, step_.src.index.at(k_) + i);
+    const Extent piece =
+        step_.src.span == 1 ? chunk_ : extentOf(step_.src.buffer, step_.src.index.at(k_) + i);
     const std::byte* from = packed ? bytes + done : at(step_.src.buffer, piece.offset);
     const size_t length = piece.count * elementBytes_;
     if (isLL()) {
@@ -330,7 +350,8 @@ void StepPlayer::distribute(const void* value) {
 
 /// Gives back what was received and read.
 void StepPlayer::release() {
-  for (int i = 0; i < step_.recvFrom.count; ++i) links_.recvEnd(lane_.lane->channel, step_.recvFrom.peer[i].at(k_)).release();
+  for (int i = 0; i < step_.recvFrom.count; ++i)
+    links_.recvEnd(lane_.lane->channel, step_.recvFrom.peer[i].at(k_)).release();
   skip();
 }
 
@@ -361,7 +382,8 @@ StepPlayer::Outcome StepPlayer::play() {
   if ((step_.sendTo.count > 0 || step_.publishes) && !sendsReady()) return Outcome::Blocked;
 
   if (step_.dst.buffer != Buffer::None) {
-    dst_ = const_cast<std::byte*>(at(step_.dst.buffer, extentOf(step_.dst.buffer, step_.dst.index.at(k_)).offset));
+    dst_ = const_cast<std::byte*>(
+        at(step_.dst.buffer, extentOf(step_.dst.buffer, step_.dst.index.at(k_)).offset));
   }
   if (!isLL() && sendDirect()) return Outcome::Moved;
 

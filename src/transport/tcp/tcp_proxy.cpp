@@ -18,30 +18,36 @@
 namespace tutti::transport {
 namespace {
 
-// A broken connection is reported after this long, so that the control plane, which knows whether a process died, may speak first.
+// A broken connection is reported after this long, so that the control plane, which knows whether a process
+// died, may speak first.
 constexpr int64_t kGraceNs = 300'000'000;
 constexpr int kIdleWaitMs = 50;
 constexpr int kAcceptWaitMs = 1;
 
 Status prepareSocket(int fd) {
   int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return makeSystemError(errno, "making a data socket nonblocking");
+  if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0)
+    return makeSystemError(errno, "making a data socket nonblocking");
   int one = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-  for (auto [name, option] : {std::pair{"NCCL_SOCKET_SNDBUF", SO_SNDBUF}, std::pair{"NCCL_SOCKET_RCVBUF", SO_RCVBUF}}) {
-    if (int bytes = static_cast<int>(params::getInt(name)); bytes > 0) setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
+  for (auto [name, option] :
+       {std::pair{"NCCL_SOCKET_SNDBUF", SO_SNDBUF}, std::pair{"NCCL_SOCKET_RCVBUF", SO_RCVBUF}}) {
+    if (int bytes = static_cast<int>(params::getInt(name)); bytes > 0)
+      setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes));
   }
   return {};
 }
 
 }  // namespace
 
-Result<std::unique_ptr<NetProxy>> makeTcpProxy(control::ControlPlane& control, const Geometry& geometry, Doorbell& engine) {
+Result<std::unique_ptr<NetProxy>> makeTcpProxy(control::ControlPlane& control, const Geometry& geometry,
+                                               Doorbell& engine) {
   TUTTI_ASSIGN(std::unique_ptr<TcpProxy> proxy, TcpProxy::create(control, geometry, engine));
   return std::unique_ptr<NetProxy>(std::move(proxy));
 }
 
-Result<std::unique_ptr<TcpProxy>> TcpProxy::create(control::ControlPlane& control, const Geometry& geometry, Doorbell& engine) {
+Result<std::unique_ptr<TcpProxy>> TcpProxy::create(control::ControlPlane& control, const Geometry& geometry,
+                                                   Doorbell& engine) {
   std::unique_ptr<TcpProxy> proxy(new TcpProxy(control, geometry, engine));
   proxy->event_.reset(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   proxy->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
@@ -50,7 +56,8 @@ Result<std::unique_ptr<TcpProxy>> TcpProxy::create(control::ControlPlane& contro
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.ptr = nullptr;
-  if (epoll_ctl(proxy->epoll_.get(), EPOLL_CTL_ADD, proxy->event_.get(), &event) != 0) return makeSystemError(errno, "epoll_ctl");
+  if (epoll_ctl(proxy->epoll_.get(), EPOLL_CTL_ADD, proxy->event_.get(), &event) != 0)
+    return makeSystemError(errno, "epoll_ctl");
   proxy->thread_ = std::thread([self = proxy.get()] { self->run(); });
   return proxy;
 }
@@ -67,8 +74,10 @@ TcpProxy::~TcpProxy() {
 }
 
 Result<TcpProxy::Connection*> TcpProxy::add(int peer, int channel, bool out, UniqueFd socket) {
-  void* memory = mmap(nullptr, geometry_.fifoStride(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (memory == MAP_FAILED) return makeSystemError(errno, "{} bytes for a connection to rank {}", geometry_.fifoStride(), peer);
+  void* memory = mmap(nullptr, geometry_.fifoStride(), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED)
+    return makeSystemError(errno, "{} bytes for a connection to rank {}", geometry_.fifoStride(), peer);
   auto connection = std::make_unique<Connection>();
   connection->peer = peer;
   connection->channel = channel;
@@ -80,7 +89,8 @@ Result<TcpProxy::Connection*> TcpProxy::add(int peer, int channel, bool out, Uni
   std::lock_guard lock(mutex_);
   if (raw->socket) TUTTI_TRY(watch(*raw));
   connections_.push_back(std::move(connection));
-  TUTTI_INFO(Net, "rank {} {} rank {} over TCP, channel {}", control_.rank(), out ? "sends to" : "receives from", peer, channel);
+  TUTTI_INFO(Net, "rank {} {} rank {} over TCP, channel {}", control_.rank(),
+             out ? "sends to" : "receives from", peer, channel);
   return raw;
 }
 
@@ -89,7 +99,8 @@ Status TcpProxy::watch(Connection& connection) {
   epoll_event event{};
   event.events = (connection.out ? EPOLLOUT : EPOLLIN) | EPOLLET;
   event.data.ptr = &connection;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.socket.get(), &event) != 0) return makeSystemError(errno, "epoll_ctl");
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection.socket.get(), &event) != 0)
+    return makeSystemError(errno, "epoll_ctl");
   return {};
 }
 
@@ -118,7 +129,8 @@ Status TcpProxy::flush(const control::Wait& wait) {
     if (empty) return {};
     if (wait.deadline.expired()) return Error(Code::Timeout, "messages were left unsent");
     if (control_.faultWord().load(std::memory_order_acquire) != 0) return control::errorOf(control_.fault());
-    if (wait.abort != nullptr && wait.abort->load(std::memory_order_acquire)) return Error(Code::InvalidUsage, "aborted");
+    if (wait.abort != nullptr && wait.abort->load(std::memory_order_acquire))
+      return Error(Code::InvalidUsage, "aborted");
     ring(bell_);
     timespec nap{0, 1'000'000};
     nanosleep(&nap, nullptr);
@@ -135,8 +147,9 @@ void TcpProxy::reportBroken(Connection& c, int64_t nowNs) {
   if (c.brokenAtNs == 0 || nowNs - c.brokenAtNs < kGraceNs) return;
   c.brokenAtNs = 0;
   if (control_.hasLeft(c.peer) || control_.faultWord().load(std::memory_order_acquire) != 0) return;
-  control_.raise({control::FaultKind::Dead, c.peer, fmt::format("rank {}'s connection {} rank {} ({}) broke: {}", control_.rank(),
-                                                                c.out ? "to" : "from", c.peer, control_.peer(c.peer).text(), c.broken)});
+  control_.raise({control::FaultKind::Dead, c.peer,
+                  fmt::format("rank {}'s connection {} rank {} ({}) broke: {}", control_.rank(),
+                              c.out ? "to" : "from", c.peer, control_.peer(c.peer).text(), c.broken)});
 }
 
 bool TcpProxy::sendSome(Connection& c) {
@@ -151,13 +164,15 @@ bool TcpProxy::sendSome(Connection& c) {
       parts[count++] = {reinterpret_cast<std::byte*>(&c.header) + c.done, sizeof(FrameHeader) - c.done};
     }
     const size_t payloadDone = c.done > sizeof(FrameHeader) ? c.done - sizeof(FrameHeader) : 0;
-    if (slot.bytes > payloadDone) parts[count++] = {c.fifo.slot(c.next) + payloadDone, slot.bytes - payloadDone};
+    if (slot.bytes > payloadDone)
+      parts[count++] = {c.fifo.slot(c.next) + payloadDone, slot.bytes - payloadDone};
     msghdr message{};
     message.msg_iov = parts;
     message.msg_iovlen = static_cast<size_t>(count);
     ssize_t sent = sendmsg(c.socket.get(), &message, MSG_NOSIGNAL);
     if (sent < 0) {
-      if (errno != EAGAIN && errno != EINTR) breakOff(c, nowNs(), makeSystemError(errno, "sending").message());
+      if (errno != EAGAIN && errno != EINTR)
+        breakOff(c, nowNs(), makeSystemError(errno, "sending").message());
       return moved;
     }
     moved = true;
@@ -172,7 +187,8 @@ bool TcpProxy::sendSome(Connection& c) {
 }
 
 bool TcpProxy::tryAccept(Connection& c) {
-  auto socket = control_.acceptStream(c.peer, static_cast<uint32_t>(c.channel), {Deadline::afterMs(0), nullptr});
+  auto socket =
+      control_.acceptStream(c.peer, static_cast<uint32_t>(c.channel), {Deadline::afterMs(0), nullptr});
   if (!socket.ok()) return false;  // not there yet; a fault ends the wait in the engine
   c.socket = std::move(socket).value();
   if (Status status = watch(c); !status.ok()) breakOff(c, nowNs(), status.error().message());
@@ -196,7 +212,8 @@ bool TcpProxy::receiveSome(Connection& c, int64_t nowNs) {
       return moved;
     }
     if (got < 0) {
-      if (errno != EAGAIN && errno != EINTR) breakOff(c, nowNs, makeSystemError(errno, "receiving").message());
+      if (errno != EAGAIN && errno != EINTR)
+        breakOff(c, nowNs, makeSystemError(errno, "receiving").message());
       return moved;
     }
     moved = true;

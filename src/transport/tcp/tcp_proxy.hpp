@@ -1,8 +1,9 @@
 // TcpProxy: carries FIFO messages over TCP, one connection per direction, pair and channel.
 //
-// An agent: doWork() moves what can be moved without blocking and says whether anything moved; a thread calls it and sleeps in
-// epoll when nothing did. A frame is a header (magic, signature, bytes) and the message's bytes, which go from the sender's slot
-// into the socket and from the socket into the receiver's slot, with no copy in between but the kernel's.
+// An agent: doWork() moves what can be moved without blocking and says whether anything moved; a thread calls
+// it and sleeps in epoll when nothing did. A frame is a header (magic, signature, bytes) and the message's
+// bytes, which go from the sender's slot into the socket and from the socket into the receiver's slot, with
+// no copy in between but the kernel's.
 #pragma once
 
 #include <atomic>
@@ -17,7 +18,8 @@ namespace tutti::transport {
 
 class TcpProxy final : public NetProxy {
  public:
-  static Result<std::unique_ptr<TcpProxy>> create(control::ControlPlane& control, const Geometry& geometry, Doorbell& engine);
+  static Result<std::unique_ptr<TcpProxy>> create(control::ControlPlane& control, const Geometry& geometry,
+                                                  Doorbell& engine);
   ~TcpProxy() override;
 
   Result<FifoView> outbound(int peer, int channel, const control::Wait& wait) override;
@@ -40,12 +42,12 @@ class TcpProxy final : public NetProxy {
     int peer;
     int channel;
     bool out;
-    UniqueFd socket;          ///< inbound: none until the peer has connected
-    std::byte* memory;        ///< the FIFO's, mapped
+    UniqueFd socket;    ///< inbound: none until the peer has connected
+    std::byte* memory;  ///< the FIFO's, mapped
     FifoView fifo;
-    uint64_t next = 0;        ///< number of the message in work
+    uint64_t next = 0;  ///< number of the message in work
     FrameHeader header{};
-    size_t done = 0;          ///< bytes of header and payload moved so far
+    size_t done = 0;  ///< bytes of header and payload moved so far
     int64_t brokenAtNs = 0;
     std::string broken;
   };
