@@ -1,0 +1,191 @@
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+
+#include "core/clock.hpp"
+#include "topology/check.hpp"
+#include "topology/cluster.hpp"
+#include "topology/forest.hpp"
+#include "topology/packing.hpp"
+#include "topology/search.hpp"
+
+namespace tutti::topology {
+namespace {
+
+/// A ring channel of one machine turned round: in where it went out.
+ChannelGraph turned(const ChannelGraph& ring) {
+  ChannelGraph back = ring;
+  for (auto& order : back.orders) std::reverse(order.begin(), order.end());
+  for (auto& [in, out] : back.nets) std::swap(in, out);
+  return back;
+}
+
+int railOf(const Graph& graph, int net) {
+  const Node& n = graph.nodes[graph.nets[net]];
+  return n.rail >= 0 ? n.rail : net;
+}
+
+class Planner {
+ public:
+  Planner(Cluster& cluster, const Settings& settings) : c_(cluster), settings_(settings) {}
+
+  Result<ClusterPlan> run() {
+    int64_t start = nowNs();
+    if (c_.hosts() < 2) return makeError(Code::InvalidUsage, "a cluster has at least two machines");
+    orderMachines();
+    for (size_t k = 0; k < c_.kinds.size(); ++k) TUTTI_TRY(planKind(static_cast<int>(k)));
+    int channels = forward_[0].channels();
+    double perChannel = 1e18;
+    for (const ChannelGraph& g : forward_) {
+      channels = std::min(channels, g.channels());
+      perChannel = std::min(perChannel, g.interGbps);
+    }
+    if (channels == 0)
+      return makeError(Code::InvalidUsage, "a machine without a NIC cannot be part of a cluster");
+    chooseVariants(channels, perChannel);
+    plan_.channels = channels;
+    for (const ClusterPlan::Variant& v : plan_.variants) perChannel = std::min(perChannel, v.ring.interGbps);
+    for (ClusterPlan::Variant& v : plan_.variants) v.ring.interGbps = v.ring.intraGbps = perChannel;
+    plan_.ringGbps = perChannel * channels;
+    countCrossings();
+    for (const ClusterPlan::Variant& v : plan_.variants)
+      TUTTI_TRY(checkGraph(c_.kinds[v.kind], *paths_[v.kind], v.ring));
+    plan_.trees = doubleTreeOverSites(c_.siteOf);
+    plan_.searchMs = static_cast<double>(nowNs() - start) / 1e6;
+    uint64_t h = c_.hash();
+    for (int v : plan_.variantOf) h = h * 0x100000001b3ull + static_cast<uint64_t>(v + 1);
+    plan_.hash = h * 0x100000001b3ull + static_cast<uint64_t>(plan_.ringGbps * 1000);
+    return std::move(plan_);
+  }
+
+ private:
+  void orderMachines() {
+    plan_.machineOrder.resize(static_cast<size_t>(c_.hosts()));
+    std::iota(plan_.machineOrder.begin(), plan_.machineOrder.end(), 0);
+    std::stable_sort(plan_.machineOrder.begin(), plan_.machineOrder.end(), [&](int a, int b) {
+      return std::tuple(c_.siteOf[a], c_.leafOf[a]) < std::tuple(c_.siteOf[b], c_.leafOf[b]);
+    });
+  }
+
+  Status planKind(int k) {
+    Graph& g = c_.kinds[k];
+    if (g.ranks.empty())
+      return makeError(Code::InvalidUsage, "a machine of this cluster has nothing to put a rank on");
+    paths_.push_back(std::make_unique<Paths>(g, settings_));
+    hops_.push_back(std::make_unique<HopLoads>(g, *paths_.back(), true));
+    ChannelGraph ring;
+    for (ChannelGraph& found : searchChannels(g, *paths_.back(), settings_, c_.hosts()))
+      if (found.pattern == Pattern::Ring) ring = std::move(found);
+    forward_.push_back(std::move(ring));
+    if (c_.kinds.size() == 1) {
+      Fabric fabric = fabricOf(g, c_.hosts());
+      Bounds bounds = boundsOf(g, fabric);
+      plan_.boundGbps = bounds.allGather;
+      plan_.forestGbps = searchForest(g, fabric, bounds).totalGbps();
+    }
+    return {};
+  }
+
+  int addVariant(int kind, ChannelGraph ring) {
+    plan_.variants.push_back({kind, std::move(ring)});
+    return static_cast<int>(plan_.variants.size()) - 1;
+  }
+
+  ChannelGraph withNets(int kind, const std::vector<std::pair<int, int>>& nets) {
+    PackRequest request;
+    request.inter = true;
+    request.fixedNets = nets;
+    Packed packed = pack(c_.kinds[kind], *hops_[kind], request);
+    ChannelGraph ring = forward_[kind];
+    ring.orders = std::move(packed.orders);
+    ring.nets = std::move(packed.nets);
+    ring.intraGbps = ring.interGbps = packed.perChannel;
+    return ring;
+  }
+
+  /// Machine after machine, each channel enters where the one before left, on the same rail. Turning every
+  /// second machine's channels round does that for any number of NICs; an odd number of machines is closed by
+  /// the last two or three taking other ways.
+  void chooseVariants(int channels, double perChannel) {
+    const int n = c_.hosts();
+    for (ChannelGraph& g : forward_) {
+      g.orders.resize(static_cast<size_t>(channels));
+      g.nets.resize(static_cast<size_t>(channels));
+      g.intraGbps = g.interGbps = perChannel;
+    }
+    std::vector<int> ahead(c_.kinds.size());
+    std::vector<int> back(c_.kinds.size());
+    for (size_t k = 0; k < c_.kinds.size(); ++k) {
+      ahead[k] = addVariant(static_cast<int>(k), forward_[k]);
+      back[k] = addVariant(static_cast<int>(k), turned(forward_[k]));
+    }
+    for (int i = 0; i < n; ++i) {
+      int kind = c_.kindOf[plan_.machineOrder[i]];
+      plan_.variantOf.push_back(i % 2 == 0 ? ahead[kind] : back[kind]);
+    }
+    if (n % 2 == 0 || c_.kinds.size() > 1) return;
+    const std::vector<std::pair<int, int>>& first = forward_[0].nets;
+    std::vector<std::pair<int, int>> straight;
+    for (auto [in, out] : first) straight.push_back({in, in});
+    bool already = std::all_of(first.begin(), first.end(), [](auto p) { return p.first == p.second; });
+    if (already) {
+      std::fill(plan_.variantOf.begin(), plan_.variantOf.end(), ahead[0]);
+      return;
+    }
+    const int nets = static_cast<int>(c_.kinds[0].nets.size());
+    ChannelGraph best = withNets(0, straight);
+    // in → out (as found), out → elsewhere, elsewhere → in: no machine then has to leave by the NIC it was
+    // entered by.
+    for (int shift = 1; shift < nets && n >= 3 && best.interGbps < perChannel * (1 - 1e-9); ++shift) {
+      std::vector<int> used;
+      for (auto [in, out] : first) used.push_back(out);
+      std::sort(used.begin(), used.end());
+      used.erase(std::unique(used.begin(), used.end()), used.end());
+      std::vector<std::pair<int, int>> second;
+      std::vector<std::pair<int, int>> third;
+      for (auto [in, out] : first) {
+        size_t at = static_cast<size_t>(std::find(used.begin(), used.end(), out) - used.begin());
+        int via = used[(at + static_cast<size_t>(shift)) % used.size()];
+        second.push_back({out, via});
+        third.push_back({via, in});
+      }
+      ChannelGraph b = withNets(0, second);
+      if (b.orders.size() != first.size() || b.interGbps < perChannel * (1 - 1e-9)) continue;
+      ChannelGraph c = withNets(0, third);
+      if (c.orders.size() != first.size() || c.interGbps < perChannel * (1 - 1e-9)) continue;
+      plan_.variantOf[static_cast<size_t>(n - 3)] = ahead[0];
+      plan_.variantOf[static_cast<size_t>(n - 2)] = addVariant(0, std::move(b));
+      plan_.variantOf[static_cast<size_t>(n - 1)] = addVariant(0, std::move(c));
+      return;
+    }
+    if (best.orders.size() == first.size()) plan_.variantOf.back() = addVariant(0, std::move(best));
+  }
+
+  void countCrossings() {
+    const int n = c_.hosts();
+    for (int i = 0; i < n; ++i) {
+      int next = (i + 1) % n;
+      const ClusterPlan::Variant& a = plan_.variants[plan_.variantOf[i]];
+      const ClusterPlan::Variant& b = plan_.variants[plan_.variantOf[next]];
+      for (int c = 0; c < plan_.channels; ++c)
+        if (railOf(c_.kinds[a.kind], a.ring.nets[c].second) != railOf(c_.kinds[b.kind], b.ring.nets[c].first))
+          ++plan_.railCrossings;
+      if (c_.siteOf[plan_.machineOrder[i]] != c_.siteOf[plan_.machineOrder[next]]) ++plan_.siteCrossings;
+    }
+  }
+
+  Cluster& c_;
+  const Settings& settings_;
+  ClusterPlan plan_;
+  std::vector<std::unique_ptr<Paths>> paths_;
+  std::vector<std::unique_ptr<HopLoads>> hops_;
+  std::vector<ChannelGraph> forward_;
+};
+
+}  // namespace
+
+Result<ClusterPlan> planCluster(Cluster& cluster, const Settings& settings) {
+  return Planner(cluster, settings).run();
+}
+
+}  // namespace tutti::topology
