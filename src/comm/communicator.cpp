@@ -97,8 +97,16 @@ Result<int> ranksPerCore(const control::ControlPlane& control) {
 
 }  // namespace
 
-Communicator::Communicator(int nRanks, int rank, const CommOptions& options)
-    : nRanks_(nRanks), rank_(rank), options_(options) {}
+Communicator::Communicator(int nRanks, int rank, const CommOptions& options, int device)
+    : nRanks_(nRanks), rank_(rank), device_(device), options_(options) {
+  if (options.minChannels || options.maxChannels || options.trafficClass || options.ctaPolicy ||
+      options.channelsPerNetPeer || options.maxP2pPeers || options.netName) {
+    TUTTI_INFO(Init,
+               "rank {}: the config's channel, CTA, traffic class and network settings have no effect on "
+               "host memory",
+               rank);
+  }
+}
 
 Communicator::~Communicator() {
   ownStream_.reset();

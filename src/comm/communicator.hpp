@@ -50,7 +50,8 @@ struct Window {
 
 class Communicator : public std::enable_shared_from_this<Communicator> {
  public:
-  Communicator(int nRanks, int rank, const CommOptions& options);
+  /// `device`: what ncclCommCuDevice answers; -1: the rank.
+  Communicator(int nRanks, int rank, const CommOptions& options, int device = -1);
   ~Communicator();
   Communicator(const Communicator&) = delete;
   Communicator& operator=(const Communicator&) = delete;
@@ -63,6 +64,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 
   int rank() const { return rank_; }
   int nRanks() const { return nRanks_; }
+  int device() const { return device_ >= 0 ? device_ : rank_; }
   const CommOptions& options() const { return options_; }
   bool blocking() const { return options_.blocking; }
 
@@ -119,6 +121,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 
   int nRanks_;  ///< known from the start, or (a split in a group) once started
   int rank_;
+  const int device_;
   CommOptions options_;
   std::atomic<Phase> phase_{Phase::Starting};
   std::atomic<bool> aborted_{false};

@@ -72,7 +72,7 @@ Result<std::vector<NewComm>> createAll(std::span<const int> devices) {
   std::vector<Status> results(n);
   std::vector<std::thread> threads;
   for (int rank = 0; rank < n; ++rank) {
-    comms[rank] = std::make_shared<Communicator>(n, rank, CommOptions());
+    comms[rank] = std::make_shared<Communicator>(n, rank, CommOptions(), devices[rank]);
     threads.emplace_back([&, rank] { results[rank] = comms[rank]->start(joining({id}, n, rank)); });
   }
   for (std::thread& thread : threads) thread.join();
