@@ -246,27 +246,37 @@ void runWays(Runner runner, const std::vector<int>& sizes, const std::vector<con
   }
 }
 
+// Under a sanitizer each access costs ten times as much: fewer ranks, the same ways.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+std::vector<int> sizes(std::vector<int> all, std::vector<int> few) {
+  return kSanitized ? few : all;
+}
+
 // Processes first: a child must come from a parent that has not used the library yet.
 TEST(A_Processes, EveryCollectiveBySharedMemory) {
-  runWays(processes, {2, 3, 5}, {"Simple", "LL"}, "auto", true);
+  runWays(processes, sizes({2, 3, 5}, {3}), {"Simple", "LL"}, "auto", !kSanitized);
 }
 TEST(A_Processes, ManyRanks) {
-  runWays(processes, {8, 16}, {"Simple", "LL"}, "auto", false);
+  runWays(processes, sizes({8, 16}, {}), {"Simple", "LL"}, "auto", false);
 }
 TEST(A_Processes, EveryCollectiveByTcp) {
-  runWays(processes, {2, 3}, {"Simple"}, "tcp", true);
+  runWays(processes, sizes({2, 3}, {2}), {"Simple"}, "tcp", !kSanitized);
 }
 TEST(A_Processes, ManyRanksByTcp) {
-  runWays(processes, {6}, {"Simple"}, "tcp", false);
+  runWays(processes, sizes({6}, {}), {"Simple"}, "tcp", false);
 }
 TEST(B_Threads, EveryRankCount) {
-  runWays(threads, {1, 2, 3, 4, 5, 6, 7, 8, 9, 16}, {"Simple", "LL"}, "auto", false);
+  runWays(threads, sizes({1, 2, 3, 4, 5, 6, 7, 8, 9, 16}, {1, 4}), {"Simple", "LL"}, "auto", false);
 }
 TEST(B_Threads, EveryTypeAndOperator) {
-  runWays(threads, {1, 2, 4, 7}, {"Simple"}, "auto", true);
+  runWays(threads, sizes({1, 2, 4, 7}, {2}), {"Simple"}, "auto", true);
 }
 TEST(B_Threads, WithoutDirectAccess) {
-  runWays(threads, {2, 5}, {"Simple"}, "shm", false);
+  runWays(threads, sizes({2, 5}, {3}), {"Simple"}, "shm", false);
 }
 
 }  // namespace
