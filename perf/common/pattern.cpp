@@ -23,9 +23,10 @@ uint64_t draw(const Pattern& pattern, uint64_t who, uint64_t index) {
 }
 constexpr uint64_t kShared = 1ull << 40;  ///< "who" of what all ranks agree on
 
-/// Whole number in [low, high].
+/// Whole number in [low, high]. REQUIRES fewer than 2^64 of them.
 int64_t between(uint64_t random, int64_t low, int64_t high) {
-  return low + static_cast<int64_t>(random % static_cast<uint64_t>(high - low + 1));
+  uint64_t numbers = static_cast<uint64_t>(high) - static_cast<uint64_t>(low) + 1;
+  return static_cast<int64_t>(static_cast<uint64_t>(low) + random % numbers);
 }
 
 uint64_t maskOf(DataType type) {
