@@ -172,6 +172,39 @@ class Splitter {
     return true;
   }
 
+  /// Brings what flows over a→b down to its capacity by leading the rest from a to b another way. False when
+  /// there is none.
+  bool reroute(std::vector<Count>& flow, int a, int b) {
+    Count excess = flow[at(a, b)] - cap_[at(a, b)];
+    if (excess <= 0) return true;
+    flow[at(a, b)] -= excess;
+    auto residual = [&](int x, int y) { return cap_[at(x, y)] - flow[at(x, y)] + flow[at(y, x)]; };
+    while (excess > 0) {
+      before_.assign(static_cast<size_t>(n_), -1);
+      queue_.assign(1, a);
+      before_[a] = a;
+      for (size_t i = 0; i < queue_.size() && before_[b] < 0; ++i) {
+        int x = queue_[i];
+        for (int y = 0; y < n_; ++y) {
+          if (before_[y] >= 0 || residual(x, y) <= 0) continue;
+          before_[y] = x;
+          queue_.push_back(y);
+        }
+      }
+      if (before_[b] < 0) return false;
+      Count some = excess;
+      for (int y = b; y != a; y = before_[y]) some = std::min(some, residual(before_[y], y));
+      for (int y = b; y != a; y = before_[y]) {
+        int x = before_[y];
+        Count undone = std::min(some, flow[at(y, x)]);  // first take back what flows the other way
+        flow[at(y, x)] -= undone;
+        flow[at(x, y)] += some - undone;
+      }
+      excess -= some;
+    }
+    return true;
+  }
+
   /// Replaces `units` of u→w→t by u→t when every sink can still get all it needs.
   bool trySplit(int u, int w, int t, Count units) {
     cap_[at(u, w)] -= units;
@@ -182,8 +215,12 @@ class Splitter {
       const std::vector<Count>& flow = flows_[s];
       Count moved = std::min({units, flow[at(u, w)], flow[at(w, t)]});
       if (flow[at(u, w)] - moved <= cap_[at(u, w)] && flow[at(w, t)] - moved <= cap_[at(w, t)]) continue;
-      scratch_.emplace_back(static_cast<int>(s), std::vector<Count>());
-      if (flowTo(sinks_[s], scratch_.back().second)) continue;
+      scratch_.emplace_back(static_cast<int>(s), flow);
+      std::vector<Count>& changed = scratch_.back().second;
+      changed[at(u, w)] -= moved;
+      changed[at(w, t)] -= moved;
+      if (u != t) changed[at(u, t)] += moved;
+      if (reroute(changed, u, w) && reroute(changed, w, t)) continue;
       cap_[at(u, w)] += units;
       cap_[at(w, t)] += units;
       if (u != t) cap_[at(u, t)] -= units;
@@ -270,6 +307,8 @@ class Splitter {
   std::vector<int> sinks_;
   std::vector<std::vector<Count>> flows_;  // by sink: the flow that shows it can be served
   std::vector<std::pair<int, std::vector<Count>>> scratch_;
+  std::vector<int> before_;
+  std::vector<int> queue_;
 };
 
 /// Packs the trees into the reduced network.

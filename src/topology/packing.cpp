@@ -130,8 +130,8 @@ class Packer {
 
  private:
   // Large machines are switched throughout: a few channels show all there is, and each costs ranks² work.
-  int budget() const { return hops_.ranks() > 40 ? 16 : hops_.ranks() > 9 ? 24 : 32; }
-  int passes() const { return hops_.ranks() > 40 ? 1 : 4; }
+  int budget() const { return hops_.ranks() > 40 ? 12 : hops_.ranks() > 9 ? 24 : 32; }
+  int passes() const { return hops_.ranks() > 40 ? 0 : 4; }
   bool done(const Packed& best) const {
     return request_.enough > 0 && best.total() >= request_.enough * (1 - 1e-9);
   }

@@ -1,6 +1,7 @@
 #include "topology/tour.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <numeric>
@@ -22,14 +23,16 @@ std::vector<int> exact(const TourProblem& p) {
   } else {
     for (int i = 0; i < n; ++i) cost[(static_cast<size_t>(1) << i) * n + i] = p.entry[i];
   }
-  for (uint32_t mask = 1; mask <= full; ++mask) {
-    for (int last = 0; last < n; ++last) {
-      double here = cost[static_cast<size_t>(mask) * n + last];
+  for (uint32_t mask = 1; mask < full; mask += p.closed ? 2 : 1) {
+    for (uint32_t ends = mask; ends != 0; ends &= ends - 1) {
+      const int last = std::countr_zero(ends);
+      const double here = cost[static_cast<size_t>(mask) * n + last];
       if (here == kInfinite) continue;
-      for (int next = 0; next < n; ++next) {
-        if (mask >> next & 1) continue;
+      const double* hops = &p.hop[static_cast<size_t>(last) * n];
+      for (uint32_t rest = full & ~mask; rest != 0; rest &= rest - 1) {
+        const int next = std::countr_zero(rest);
         size_t there = static_cast<size_t>(mask | 1u << next) * n + next;
-        double candidate = here + p.hop[static_cast<size_t>(last) * n + next];
+        double candidate = here + hops[next];
         if (candidate < cost[there]) {
           cost[there] = candidate;
           before[there] = static_cast<int8_t>(last);
