@@ -146,6 +146,7 @@ struct Plan {
 struct Limits {
   size_t slotBytes = 128 * 1024;   ///< payload of one message between two ranks, Simple
   size_t boardBytes = 256 * 1024;  ///< payload of one board slot, Simple
+  size_t llMaxBytes = SIZE_MAX;    ///< calls of more bytes do not use LL
   size_t llBytes = 3584;           ///< payload of one LL message or LL board slot
   bool boards = false;             ///< every rank can read every rank's board
   int depth = 4;

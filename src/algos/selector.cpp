@@ -117,7 +117,8 @@ std::vector<Choice> Selector::candidates(const Request& request, const Filter& f
     if ((filter.algorithms[c] >> static_cast<int>(builder.algorithm) & 1) == 0) continue;
     for (Protocol protocol : {Protocol::Simple, Protocol::LL}) {
       if ((filter.protocols[c] >> static_cast<int>(protocol) & 1) == 0) continue;
-      if (protocol == Protocol::LL && machine_.network) continue;  // lines do not travel as such
+      // Lines do not travel over a network as such.
+      if (protocol == Protocol::LL && (machine_.network || request.bytes() > limits_.llMaxBytes)) continue;
       if (!builder.supports(request, protocol, limits_)) continue;
       found.push_back(
           {builder.algorithm, protocol, predictUs(request, builder.algorithm, protocol, machine_)});
@@ -126,6 +127,19 @@ std::vector<Choice> Selector::candidates(const Request& request, const Filter& f
   std::stable_sort(found.begin(), found.end(),
                    [](const Choice& a, const Choice& b) { return a.predictedUs < b.predictedUs; });
   return found;
+}
+
+std::string Selector::explain(const Request& request, const Filter& filter) const {
+  std::string text =
+      fmt::format("{} of {} bytes on {} ranks:", nameOf(request.collective), request.bytes(), request.nRanks);
+  const std::vector<Choice> found = candidates(request, filter);
+  for (const Choice& c : found) {
+    text +=
+        fmt::format("\n  {:>9}/{:<6} {:10.2f} us", nameOf(c.algorithm), nameOf(c.protocol), c.predictedUs);
+    text += &c == found.data() ? "  chosen"
+                               : fmt::format("  {:.2f} x", c.predictedUs / found.front().predictedUs);
+  }
+  return text;
 }
 
 Result<Choice> Selector::choose(const Request& request, const Filter& filter) const {

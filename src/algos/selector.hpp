@@ -46,6 +46,9 @@ class Selector {
   /// All candidates, cheapest first.
   std::vector<Choice> candidates(const Request& request, const Filter& filter) const;
 
+  /// For people: all candidates with their predictions, and how much dearer each is than the choice.
+  std::string explain(const Request& request, const Filter& filter) const;
+
   const Limits& limits() const { return limits_; }
   const Machine& machine() const { return machine_; }
   const Filter& filter() const { return filter_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <sstream>
 
 #include "core/log.hpp"
 #include "core/param.hpp"
@@ -135,6 +136,11 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     entry->record.root = request.root;
     entry->record.dtype = static_cast<uint8_t>(request.type);
     entry->record.op = static_cast<uint8_t>(request.op);
+    if (params::getBool("TUTTI_EXPLAIN")) {
+      // A line each: the log folds line breaks.
+      std::istringstream lines(selector_->explain(request, filter));
+      for (std::string line; std::getline(lines, line);) TUTTI_WARN("{}", line);
+    }
     TUTTI_INFO(Tuning, "{}: {}/{}, predicted {:.2f} us", describeCall(entry->record),
                algos::nameOf(choice->algorithm), algos::nameOf(choice->protocol), choice->predictedUs);
   }

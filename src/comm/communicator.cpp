@@ -1,6 +1,7 @@
 #include "comm/communicator.hpp"
 
 #include <sched.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <cstring>
@@ -22,7 +23,8 @@ struct SelfInfo {
   uint32_t forceNetwork = 0;
   uint64_t slotBytes = 0;
   uint64_t boardBytes = 0;
-  uint64_t llMaxBytes = 0;
+  uint64_t llMaxBytes = UINT64_MAX;
+  uint64_t deterministic = 0;
   char algorithms[256] = {};
   char protocols[128] = {};
 };
@@ -64,6 +66,13 @@ Result<SelfInfo> localInfo() {
     info.slotBytes = std::min(info.slotBytes, paged(params::getInt("NCCL_BUFFSIZE") / info.depth));
   }
   info.boardBytes = 2 * info.slotBytes;
+  info.deterministic = params::getBool("TUTTI_DETERMINISTIC");
+  info.llMaxBytes = static_cast<uint64_t>(params::getInt("TUTTI_LL_MAX_BYTES"));  // -1: no limit
+  const std::string net = params::getString("NCCL_NET");
+  if (!net.empty() && strcasecmp(net.c_str(), "socket") != 0) {
+    return makeError(Code::InvalidUsage, "NCCL_NET={}: there is no such network here; this build has Socket",
+                     net);
+  }
   const std::string transport = params::getString("TUTTI_TRANSPORT");
   info.forceNetwork = transport == "tcp" || params::getBool("NCCL_SHM_DISABLE");
   TUTTI_TRY(copyText(info.algorithms, sizeof(info.algorithms), params::getString("NCCL_ALGO"), "NCCL_ALGO"));
@@ -99,6 +108,8 @@ Result<int> ranksPerCore(const control::ControlPlane& control) {
 
 Communicator::Communicator(int nRanks, int rank, const CommOptions& options, int device)
     : nRanks_(nRanks), rank_(rank), device_(device), options_(options) {
+  if (int64_t blocking = params::getInt("NCCL_COMM_BLOCKING"); blocking >= 0)
+    options_.blocking = blocking != 0;
   if (options.minChannels || options.maxChannels || options.trafficClass || options.ctaPolicy ||
       options.channelsPerNetPeer || options.maxP2pPeers || options.netName) {
     TUTTI_INFO(Init,
@@ -164,7 +175,8 @@ Status Communicator::startChecked(const Connect& connect) {
   if (transport == "cma") remote = std::max<int64_t>(remote, 0);
   if (remote >= 0) engineOptions.remoteMinBytes = static_cast<size_t>(remote);
   const int64_t spinUs = params::getInt("TUTTI_SPIN_US");
-  const bool crowded = selector.machine().ranksPerCore > 1;
+  TUTTI_ASSIGN(const int perCore, ranksPerCore(*control_));
+  const bool crowded = perCore > 1;
   engineOptions.idle.spinNs = spinUs >= 0 ? spinUs * 1000 : (crowded ? 0 : 20'000);
   engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);
   selector_.emplace(std::move(selector));
@@ -176,8 +188,10 @@ Result<algos::Selector> Communicator::makeSelector() const {
   TUTTI_ASSIGN(SelfInfo agreed, infoOf(*control_, 0));
   TUTTI_ASSIGN(algos::Filter filter, algos::Filter::parse(agreed.algorithms, agreed.protocols));
   algos::Machine machine;
-  TUTTI_ASSIGN(machine.ranksPerCore, ranksPerCore(*control_));
-  machine.network = !links_->allLocal();
+  if (agreed.deterministic == 0) {
+    TUTTI_ASSIGN(machine.ranksPerCore, ranksPerCore(*control_));
+    machine.network = !links_->allLocal();
+  }
   const transport::Geometry& geometry = links_->geometry();
   algos::Limits limits;
   limits.slotBytes = geometry.slotBytes;
@@ -185,6 +199,14 @@ Result<algos::Selector> Communicator::makeSelector() const {
   limits.llBytes = geometry.llBytes();
   limits.boards = links_->allLocal() && geometry.boardBytes > 0;
   limits.depth = static_cast<int>(geometry.depth);
+  limits.llMaxBytes = agreed.llMaxBytes;
+  if (agreed.deterministic != 0) {
+    // The order in which elements are combined follows from the algorithm and the size of its chunks: nothing
+    // that another machine might lack, and one chunk size, so that the choice and the order depend on the
+    // call and the ranks alone.
+    limits.boards = false;
+    limits.llMaxBytes = 0;
+  }
   return algos::Selector(machine, limits, filter);
 }
 
