@@ -258,7 +258,7 @@ Result<int64_t> XmlReader::integerOr(std::string_view key, int64_t fallback, int
 
 Result<uint64_t> XmlReader::hex(std::string_view key, uint64_t fallback) const {
   const std::string* value = element_.find(key);
-  if (!value) return fallback;
+  if (!value || value->empty()) return fallback;
   std::string_view digits = *value;
   if (digits.size() > 2 && digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X'))
     digits.remove_prefix(2);
