@@ -344,18 +344,30 @@ Status Worker::align() {
   // Messages between processes arrive tens of microseconds apart, more than many small calls take together. A
   // tiny AllReduce ends at the same time everywhere; the first ones also bring the waiting ranks out of their
   // sleep.
-  for (int i = 0; i < 3; ++i) {
-    if (ranks_.size() > 1) TUTTI_PERF_TRY(ncclGroupStart());
-    for (size_t r = 0; r < ranks_.size(); ++r) {
-      ncclComm_t comm = ranks_[r].comm;
-      TUTTI_TRY(
-          check(ncclAllReduce(&words_[r].in, &words_[r].out, 1, ncclFloat32, ncclMax, comm, ranks_[r].stream),
-                "ncclAllReduce", comm));
-    }
-    if (ranks_.size() > 1) TUTTI_PERF_TRY(ncclGroupEnd());
-    TUTTI_TRY(complete());
+  for (int i = 0; i < 3 && mayAlign_; ++i) {
+    Status status = meetInCall();
+    // NCCL_ALGO or NCCL_PROTO may leave nothing for AllReduce, on all ranks alike; the measured collective
+    // still runs.
+    mayAlign_ = status.ok() || status.error().code() != Code::InvalidUsage;
+    if (mayAlign_) TUTTI_TRY(std::move(status));
   }
   return {};
+}
+
+Status Worker::meetInCall() {
+  bool grouped = ranks_.size() > 1;
+  if (grouped) TUTTI_PERF_TRY(ncclGroupStart());
+  ncclResult_t result = ncclSuccess;
+  for (size_t r = 0; r < ranks_.size() && result == ncclSuccess; ++r) {
+    result = ncclAllReduce(&words_[r].in, &words_[r].out, 1, ncclFloat32, ncclMax, ranks_[r].comm,
+                           ranks_[r].stream);
+  }
+  if (grouped) {
+    ncclResult_t ended = ncclGroupEnd();
+    if (result == ncclSuccess) result = ended;
+  }
+  TUTTI_TRY(check(result, "ncclAllReduce", ranks_[0].comm));
+  return complete();
 }
 
 Pattern Worker::pattern(uint64_t seed) const {

@@ -35,6 +35,7 @@ class Worker {
   Status complete();
   /// Lets all ranks start together, closer than processes can meet by messages.
   Status align();
+  Status meetInCall();
   Pattern pattern(uint64_t seed) const;
   Place placeOf(const LocalRank& local) const;
   void write(const Pattern& pattern, bool inPlace);
@@ -69,6 +70,7 @@ class Worker {
     float in = 0, out = 0;
   };
   std::vector<Word> words_;  ///< per rank, for align()
+  bool mayAlign_ = true;
   bool progressShown_ = false;
 };
 

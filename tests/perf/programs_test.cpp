@@ -159,6 +159,10 @@ TEST(Perf, WrongOptionsAreSaid) {
   EXPECT_THAT(run("all_reduce", "--version").text, HasSubstr("Tutti"));
 }
 
+TEST(Perf, AnAlgorithmThatOnlyTheMeasuredCollectiveHas) {
+  expectGood(run("alltoall", "-t 2 -b 1K -e 1K -n 1", "NCCL_ALGO=pairwise"), 1);
+}
+
 TEST(Perf, TooLittleBandwidthFails) {
   Output output = run("all_reduce", "-t 2 -b 8 -e 8 -n 1", "NCCL_TESTS_MIN_BW=1e9");
   EXPECT_NE(output.status, 0);
