@@ -323,15 +323,23 @@ class JobList {
 
 }  // namespace
 
-Status playTogether(std::vector<Task>& tasks) {
-  std::vector<Communicator*> comms;
-  for (Task& task : tasks) comms.push_back(task.comm.get());
-  std::sort(comms.begin(), comms.end());
-  comms.erase(std::unique(comms.begin(), comms.end()), comms.end());
-  std::vector<std::unique_ptr<Turn>>
-      turns;  // in address order: two groups over the same communicators cannot lock each other out
-  for (Communicator* comm : comms) turns.push_back(std::make_unique<Turn>(*comm));
-  for (Communicator* comm : comms) TUTTI_TRY(comm->usable());
+std::vector<Ticket> takeTickets(const std::vector<Task>& tasks) {
+  std::vector<Ticket> tickets;
+  for (const Task& task : tasks) {
+    if (std::none_of(tickets.begin(), tickets.end(), [&](const Ticket& t) { return t.comm == task.comm; }))
+      tickets.push_back({task.comm, task.comm->takeTicket()});
+  }
+  return tickets;
+}
+
+Status playTogether(std::vector<Task>& tasks, const std::vector<Ticket>& tickets) {
+  std::map<Communicator*, uint64_t> comms;
+  for (Task& task : tasks) comms.emplace(task.comm.get(), 0);
+  for (const Ticket& ticket : tickets) comms[ticket.comm.get()] = ticket.number;
+  // In address order: two groups over the same communicators cannot lock each other out.
+  std::vector<std::unique_ptr<Turn>> turns;
+  for (auto [comm, ticket] : comms) turns.push_back(std::make_unique<Turn>(*comm, ticket));
+  for (auto [comm, ticket] : comms) TUTTI_TRY(comm->usable());
 
   auto runOneSided = [&](bool waits) -> Status {
     for (Task& task : tasks) {

@@ -42,8 +42,18 @@ struct Task {
 
 /// Plays one collective now, on this thread, without keeping anything: the hot path.
 Status playNow(Communicator& comm, const CollectiveCall& call);
-/// Plays tasks together; returns when this rank's part of all of them is complete.
-Status playTogether(std::vector<Task>& tasks);
+/// The place of queued work among all that is queued on a communicator.
+struct Ticket {
+  std::shared_ptr<Communicator> comm;
+  uint64_t number = 0;
+};
+/// One ticket for each communicator of the tasks. Under a lock that all who queue share, and that they hold
+/// until the work is on its streams: so that no two pieces of work wait for each other.
+std::vector<Ticket> takeTickets(const std::vector<Task>& tasks);
+
+/// Plays tasks together; returns when this rank's part of all of them is complete. `tickets`: of queued
+/// tasks.
+Status playTogether(std::vector<Task>& tasks, const std::vector<Ticket>& tickets = {});
 /// The cost model's answer for the tasks, in microseconds.
 Result<double> predict(const std::vector<Task>& tasks);
 

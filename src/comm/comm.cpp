@@ -24,11 +24,13 @@ Status memoryFree(void* memory) {
 // ending
 
 Status finalize(Communicator& comm) {
+  comm.awaitQueued();
   if (comm.options().blocking) return comm.finalize();
   return comm.ownStream().synchronize().ok() ? comm.finalize() : comm.asyncStatus();
 }
 
 Status close(Communicator& comm) {
+  comm.awaitQueued();
   if (!comm.blocking())
     (void)comm.ownStream().synchronize();  // its error has been told by ncclCommGetAsyncError
   (void)comm.finalize();                   // finalized before, or never started: nothing is left to end

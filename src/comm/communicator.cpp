@@ -279,7 +279,12 @@ void Communicator::abort(control::FaultKind kind) {
   }
 }
 
-Turn::Turn(Communicator& comm) : comm_(comm) {
+Turn::Turn(Communicator& comm, uint64_t ticket) : comm_(comm), ticket_(ticket) {
+  if (ticket != 0) {
+    comm_.awaitServed(ticket - 1);
+  } else {
+    comm_.awaitQueued();
+  }
   // The holder is inside a call, which ends at a fault or deadline of its own: so does this wait.
   while (comm_.inUse_.exchange(1, std::memory_order_acquire) != 0) sched_yield();
 }

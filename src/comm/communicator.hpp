@@ -73,6 +73,12 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   Status asyncStatus() const;
   void noteAsyncError(const Error& error);
 
+  /// Work that streams will do keeps the order in which it was queued, whatever the streams: it takes a
+  /// ticket when it is queued, and its Turn waits for the tickets before.
+  uint64_t takeTicket() { return ticketsGiven_.fetch_add(1, std::memory_order_relaxed) + 1; }
+  /// Waits until all that was queued before this call is done.
+  void awaitQueued() const { awaitServed(ticketsGiven_.load(std::memory_order_relaxed)); }
+
   /// The stream that a nonblocking communicator works on; made at first use.
   HostStream& ownStream();
   void taskQueued() { pending_.fetch_add(1, std::memory_order_relaxed); }
@@ -117,6 +123,17 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   enum class Phase : int { Starting, Ready, Failed, Finalized };
 
   Status startChecked(const Connect& connect);
+  /// Queued work is inside calls, which end at a fault or deadline of their own: so does this wait.
+  void awaitServed(uint64_t ticket) const {
+    for (uint64_t served = ticketsServed_.load(std::memory_order_acquire); served < ticket;
+         served = ticketsServed_.load(std::memory_order_acquire)) {
+      ticketsServed_.wait(served, std::memory_order_acquire);
+    }
+  }
+  void serve(uint64_t ticket) {
+    ticketsServed_.store(ticket, std::memory_order_release);
+    ticketsServed_.notify_all();
+  }
   Result<algos::Selector> makeSelector() const;
 
   int nRanks_;  ///< known from the start, or (a split in a group) once started
@@ -127,6 +144,8 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::atomic<bool> aborted_{false};
   std::atomic<bool> suspended_{false};
   std::atomic<uint32_t> inUse_{0};
+  std::atomic<uint64_t> ticketsGiven_{0};   ///< by the thread that calls; relaxed: it reads what it wrote
+  std::atomic<uint64_t> ticketsServed_{0};  ///< SYNC POINT: release when the work is done
   std::atomic<int> pending_{0};
   mutable std::mutex errorMutex_;
   std::optional<Error> asyncError_;
@@ -148,16 +167,22 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 };
 
 /// The right to move data on a communicator, held by one thread at a time. Uncontended it is one atomic
-/// exchange; a second thread (two streams of one communicator) waits for its turn, minding faults.
+/// exchange; a second thread waits for its turn. A call that is made at once comes behind all that is queued
+/// on streams; queued work comes behind the tickets before its own.
 class Turn {
  public:
-  explicit Turn(Communicator& comm);
-  ~Turn() { comm_.inUse_.store(0, std::memory_order_release); }
+  /// `ticket` 0: not queued.
+  explicit Turn(Communicator& comm, uint64_t ticket = 0);
+  ~Turn() {
+    comm_.inUse_.store(0, std::memory_order_release);
+    if (ticket_ != 0) comm_.serve(ticket_);
+  }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
  private:
   Communicator& comm_;
+  const uint64_t ticket_;
 };
 
 /// "AllReduce(count 100, float, sum)": what the control plane shows of a recorded call.

@@ -38,8 +38,8 @@ Communicator::Connect deriving(ControlPlane& parent, std::vector<int> ranks, uin
   };
 }
 
-Result<NewComm> launch(NewComm comm, std::function<Status()> work) {
-  TUTTI_TRY(submitStart({comm, std::move(work)}));
+Result<NewComm> launch(NewComm comm, NewComm parent, std::function<Status()> work) {
+  TUTTI_TRY(submitStart({comm, std::move(parent), std::move(work)}));
   return comm;
 }
 
@@ -60,7 +60,7 @@ Result<NewComm> create(int nRanks, int rank, std::span<const control::UniqueId> 
                        const CommOptions& options) {
   auto comm = std::make_shared<Communicator>(nRanks, rank, options);
   std::vector<control::UniqueId> kept(ids.begin(), ids.end());
-  return launch(comm, [comm, kept = std::move(kept), nRanks, rank] {
+  return launch(comm, nullptr, [comm, kept = std::move(kept), nRanks, rank] {
     return comm->start(joining(kept, nRanks, rank));
   });
 }
@@ -88,7 +88,6 @@ Result<NewComm> split(Communicator& parent, int color, int key, const CommOption
     struct Wish {
       int32_t color, key;
     };
-    Turn turn(*from);
     const uint64_t tag = from->nextSplitTag();
     TUTTI_ASSIGN(std::vector<Bytes> wishes,
                  from->control().allGather(bytesOf(Wish{color, key}), from->initWait()));
@@ -106,7 +105,7 @@ Result<NewComm> split(Communicator& parent, int color, int key, const CommOption
     for (auto& [wishedKey, r] : members) ranks.push_back(r);
     return comm->start(deriving(from->control(), std::move(ranks), tag));
   };
-  TUTTI_ASSIGN(NewComm made, launch(comm, std::move(work)));
+  TUTTI_ASSIGN(NewComm made, launch(comm, from, std::move(work)));
   if (color < 0) return NewComm();
   return made;
 }
@@ -133,8 +132,7 @@ Result<NewComm> shrink(Communicator& parent, std::span<const int> excluded, bool
   auto comm = std::make_shared<Communicator>(static_cast<int>(ranks.size()), 0,
                                              options != nullptr ? *options : parent.options());
   std::shared_ptr<Communicator> from = parent.shared_from_this();
-  return launch(comm, [comm, from, ranks = std::move(ranks)]() -> Status {
-    Turn turn(*from);
+  return launch(comm, from, [comm, from, ranks = std::move(ranks)]() -> Status {
     return comm->start(deriving(from->control(), ranks, from->nextShrinkTag()));
   });
 }
@@ -162,8 +160,7 @@ Result<NewComm> grow(Communicator* parent, int nRanks, const control::UniqueId* 
   std::shared_ptr<Communicator> from = parent->shared_from_this();
   std::optional<control::UniqueId> own;
   if (id != nullptr) own = *id;
-  return launch(comm, [comm, from, own, nRanks]() -> Status {
-    Turn turn(*from);
+  return launch(comm, from, [comm, from, own, nRanks]() -> Status {
     Bytes mine;
     if (own) mine.assign(own->bytes.begin(), own->bytes.end());
     TUTTI_ASSIGN(std::vector<Bytes> given, from->control().allGather(mine, from->initWait()));

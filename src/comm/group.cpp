@@ -26,6 +26,12 @@ Error inProgress() {
   return Error(Code::InProgress, "a nonblocking communicator goes on with it; ask ncclCommGetAsyncError");
 }
 
+/// Held while work goes onto its streams: see takeTickets().
+std::mutex& queueMutex() {
+  static auto* mutex = new std::mutex;  // never destroyed: streams may be used by static destructors
+  return *mutex;
+}
+
 HostStream* streamOf(Task& task) {
   if (task.stream != nullptr) return task.stream;
   return task.comm->blocking() ? nullptr : &task.comm->ownStream();
@@ -80,6 +86,8 @@ Status dispatch(std::vector<Task> tasks) {
     TUTTI_TRY(task.comm->asyncStatus().ok() || !task.comm->blocking() ? Status() : task.comm->usable());
 
   auto meeting = std::make_shared<Meeting>();
+  std::unique_lock queueing(queueMutex());
+  const std::vector<Ticket> tickets = takeTickets(tasks);
   auto kept = std::make_shared<std::vector<Task>>(std::move(tasks));
   for (Task& task : *kept) task.comm->taskQueued();
   const int others = static_cast<int>(streams.size()) - 1;
@@ -90,9 +98,9 @@ Status dispatch(std::vector<Task> tasks) {
       return Status();
     });
   }
-  streams[0]->push([meeting, kept, others] {
+  streams[0]->push([meeting, kept, others, tickets] {
     meeting->awaitArrivals(others);
-    Status status = playTogether(*kept);
+    Status status = playTogether(*kept, tickets);
     for (Task& task : *kept) {
       if (!status.ok()) task.comm->noteAsyncError(status.error());
       task.comm->taskDone();
@@ -101,28 +109,42 @@ Status dispatch(std::vector<Task> tasks) {
     meeting->finish(status);
     return status;
   });
+  queueing.unlock();
   if (waits) return meeting->awaitEnd();
   if (nonblocking) return inProgress();
   return {};
 }
 
 Status runStarts(std::vector<StartTask> starts) {
-  if (starts.empty()) return {};
   bool nonblocking = false;
-  std::vector<StartTask> here;
-  for (StartTask& start : starts) {
-    if (start.comm->blocking()) {
-      here.push_back(std::move(start));
-    } else {
+  std::vector<std::function<Status()>> here;
+  {
+    std::lock_guard queueing(queueMutex());
+    for (StartTask& start : starts) {
+      // Two splits of one communicator: in the order of the calls, on every rank.
+      const uint64_t place = start.parent != nullptr ? start.parent->takeTicket() : 0;
+      auto work = [parent = start.parent, place, work = std::move(start.work)]() -> Status {
+        std::optional<Turn> turn;
+        if (parent != nullptr) turn.emplace(*parent, place);
+        return work();
+      };
+      if (start.comm->blocking()) {
+        here.push_back(std::move(work));
+        continue;
+      }
       nonblocking = true;
-      start.comm->ownStream().push(std::move(start.work));
+      const uint64_t own = start.comm->takeTicket();
+      start.comm->ownStream().push([comm = start.comm, own, work = std::move(work)] {
+        Turn turn(*comm, own);
+        return work();
+      });
     }
   }
   // Ranks of one communicator may be among them, each waiting for the others: all at once, a thread each.
   std::vector<Status> results(here.size());
   std::vector<std::thread> threads;
-  for (size_t i = 1; i < here.size(); ++i) threads.emplace_back([&, i] { results[i] = here[i].work(); });
-  if (!here.empty()) results[0] = here[0].work();
+  for (size_t i = 1; i < here.size(); ++i) threads.emplace_back([&, i] { results[i] = here[i](); });
+  if (!here.empty()) results[0] = here[0]();
   for (std::thread& thread : threads) thread.join();
   for (Status& result : results) TUTTI_TRY(std::move(result));
   if (nonblocking) return inProgress();

@@ -14,6 +14,7 @@ namespace tutti::comm {
 /// makes.
 struct StartTask {
   std::shared_ptr<Communicator> comm;
+  std::shared_ptr<Communicator> parent;  ///< what it is made from, or null; the work has a Turn of it
   std::function<Status()> work;
 };
 
