@@ -1,6 +1,7 @@
 #include "topology/bound.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -145,6 +146,81 @@ Cut tightestCut(const Fabric& f, bool forward) {
   return best;
 }
 
+/// The least of (ways into all parts) / 2(parts - 1), over divisions of the ranks along min-cuts.
+double reduceBound(const Fabric& f) {
+  const int n = f.ranks;
+  const int source = f.nodes();
+  const int sink = source + 1;
+  FlowGraph<double> flow(f.nodes() + 2);
+  for (const Fabric::Edge& e : f.edges) flow.addEdge(e.from, e.to, e.gbps);
+  std::vector<int> give;
+  std::vector<int> take;
+  constexpr double kMuch = 1e9;
+  for (int r = 0; r < n; ++r) {
+    give.push_back(flow.addEdge(source, r, 0));
+    take.push_back(flow.addEdge(r, sink, 0));
+  }
+  int outside = f.outsideSource >= 0 ? flow.addEdge(source, f.outsideSource, 0) : -1;
+
+  // A tree of min-cuts (Gusfield): cutting it at its weak edges divides the ranks where the machine is weak.
+  std::vector<int> parent(n, 0);
+  std::vector<double> weight(n, 0);
+  for (int r = 1; r < n; ++r) {
+    flow.setCapacity(give[r], kMuch);
+    flow.setCapacity(take[parent[r]], kMuch);
+    weight[r] = flow.run(source, sink);
+    for (int q = r + 1; q < n; ++q)
+      if (parent[q] == parent[r] && flow.onSourceSide(q)) parent[q] = r;
+    flow.setCapacity(give[r], 0);
+    flow.setCapacity(take[parent[r]], 0);
+  }
+  auto into = [&](const std::vector<char>& part) {
+    for (int r = 0; r < n; ++r) {
+      flow.setCapacity(give[r], part[r] ? 0 : kMuch);
+      flow.setCapacity(take[r], part[r] ? kMuch : 0);
+    }
+    if (outside >= 0) flow.setCapacity(outside, kMuch);
+    double ways = flow.run(source, sink);
+    if (outside >= 0) flow.setCapacity(outside, 0);
+    return ways;
+  };
+  double best = std::numeric_limits<double>::infinity();
+  auto consider = [&](const std::vector<int>& partOf, int parts) {
+    if (parts * f.machines < 2) return;
+    double sum = 0;
+    for (int p = 0; p < parts; ++p) {
+      std::vector<char> part(n, 0);
+      for (int r = 0; r < n; ++r) part[r] = partOf[r] == p;
+      sum += into(part);
+    }
+    best = std::min(best, f.machines * sum / (2.0 * (f.machines * parts - 1)));
+  };
+  std::vector<double> thresholds(weight.begin() + std::min(n, 1), weight.end());
+  std::sort(thresholds.begin(), thresholds.end());
+  thresholds.erase(
+      std::unique(thresholds.begin(), thresholds.end(), [](double a, double b) { return b - a < 1e-9 * b; }),
+      thresholds.end());
+  consider(std::vector<int>(n, 0), 1);
+  int divisions = 0;
+  for (double threshold : thresholds) {
+    std::vector<int> partOf(n, -1);
+    int parts = 0;
+    for (int r = 0; r < n;
+         ++r) {  // parents come before children in Gusfield's tree only by following them up
+      int at = r;
+      while (at != 0 && weight[at] > threshold * (1 + 1e-9)) at = parent[at];
+      if (partOf[at] < 0) partOf[at] = parts++;
+      partOf[r] = partOf[at];
+    }
+    consider(partOf, parts);
+    if (++divisions == 8) break;
+  }
+  std::vector<int> alone(n);
+  for (int r = 0; r < n; ++r) alone[r] = r;
+  consider(alone, n);
+  return best;
+}
+
 }  // namespace
 
 Fabric fabricOf(const Graph& graph, int machines, const std::vector<int>& asRanks) {
@@ -225,7 +301,7 @@ Bounds boundsOf(const Graph& graph, const Fabric& fabric) {
   b.perRank = gather.perRank;
   b.allGather = gather.perRank * fabric.totalDemand();
   b.reduceScatter = scatter.perRank * fabric.totalDemand();
-  if (b.allGather > 0 && b.reduceScatter > 0) b.allReduce = 1 / (1 / b.allGather + 1 / b.reduceScatter);
+  if (b.allGather > 0 && b.reduceScatter > 0) b.allReduce = reduceBound(fabric);
   if (gather.inside.empty()) return b;
   int ranks = 0;
   std::string alone;

@@ -53,7 +53,7 @@ struct Bounds {
   double perRank = 0;    ///< x: GB/s of each rank's shard in an AllGather
   double allGather = 0;  ///< GB/s of result: all ranks' shards together
   double reduceScatter = 0;
-  double allReduce = 0;       ///< as ReduceScatter then AllGather, without reduction in switches
+  double allReduce = 0;       ///< without reduction in switches
   std::vector<int> cutLinks;  ///< links of the tightest cut, outwards
   std::string cut;            ///< in words: what is cut off, by which links
 };

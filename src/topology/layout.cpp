@@ -123,7 +123,7 @@ class Nester {
           widest = std::max(widest, sizes.back().first);
         }
         bool cores = g_.nodes[n].type == NodeType::Cache;
-        double limit = cores ? 8 * 36 : std::max(widest, std::max(340.0, std::sqrt(area) * 1.6));
+        double limit = cores ? 8 * 36 : std::max(widest, std::max(380.0, std::sqrt(area) * 1.6));
         double line = g_.nodes[n].type == NodeType::Cache ? 6 : kLine;
         double rowX = kPad;
         double rowY = kHeader + line;
