@@ -25,10 +25,15 @@ Extent Plan::partOf(const Lane& lane) const {
 
 int64_t Plan::rounds(const Lane& lane) const {
   size_t perRound = layout == Layout::Split ? chunkCount * nBlocks : chunkCount;
+  if (lane.parts <= 1 && request.count <= perRound) return request.count > 0;  // the small call: no division
   return static_cast<int64_t>((partOf(lane).count + perRound - 1) / perRound);
 }
 
 Extent Plan::extent(const Lane& lane, int64_t round, int block) const {
+  if (lane.parts <= 1 && nBlocks == 1) {  // the most common shape, and the one of small calls: no division
+    size_t begin = std::min(request.count, static_cast<size_t>(round) * chunkCount);
+    return {begin, std::min(chunkCount, request.count - begin)};
+  }
   Extent part = partOf(lane);
   if (layout == Layout::PerRank) {
     size_t begin = std::min(part.count, static_cast<size_t>(round) * chunkCount);

@@ -122,6 +122,31 @@ Status submitOneSided(Communicator& comm, bool waits, std::function<Status()> wo
   return submit(std::move(task));
 }
 
+/// Tells all ranks where this rank's part of the window lies, and learns of theirs.
+Status exchangeWindow(Communicator& comm, void* memory, size_t bytes, uint64_t id) {
+  Turn turn(comm);
+  Window window{memory, bytes, {}};
+  Window::Part own;
+  own.address = reinterpret_cast<uint64_t>(memory);
+  own.bytes = bytes;
+  if (auto spot = comm.links().share(memory, bytes)) {
+    own.allocation = spot->allocation;
+    own.offset = spot->offset;
+  }
+  control::Bytes mine(sizeof(own));
+  std::memcpy(mine.data(), &own, sizeof(own));
+  TUTTI_ASSIGN(std::vector<control::Bytes> all, comm.control().allGather(mine, comm.initWait()));
+  window.parts.resize(comm.nRanks());
+  for (int r = 0; r < comm.nRanks(); ++r) {
+    if (all[r].size() != sizeof(own)) {
+      return makeError(Code::InternalError, "rank {} sent a malformed window", r);
+    }
+    std::memcpy(&window.parts[r], all[r].data(), sizeof(own));
+  }
+  comm.windows()[id] = std::move(window);
+  return {};
+}
+
 }  // namespace
 
 // Registering plain memory gains nothing on this transport: an honest no-op that remembers what was
@@ -141,26 +166,12 @@ Status deregisterBuffer(Communicator& comm, uint64_t id) {
 
 Result<uint64_t> registerWindow(Communicator& comm, void* memory, size_t bytes, int) {
   TUTTI_TRY(comm.usable());
-  Turn turn(comm);
-  Window window{memory, bytes, {}};
-  Window::Part own;
-  own.address = reinterpret_cast<uint64_t>(memory);
-  own.bytes = bytes;
-  if (auto spot = comm.links().share(memory, bytes)) {
-    own.allocation = spot->allocation;
-    own.offset = spot->offset;
-  }
-  control::Bytes mine(sizeof(own));
-  std::memcpy(mine.data(), &own, sizeof(own));
-  TUTTI_ASSIGN(std::vector<control::Bytes> all, comm.control().allGather(mine, comm.initWait()));
-  window.parts.resize(comm.nRanks());
-  for (int r = 0; r < comm.nRanks(); ++r) {
-    if (all[r].size() != sizeof(own))
-      return makeError(Code::InternalError, "rank {} sent a malformed window", r);
-    std::memcpy(&window.parts[r], all[r].data(), sizeof(own));
-  }
   const uint64_t id = nextId();
-  comm.windows()[id] = std::move(window);
+  // Collective: in a group it waits for the group's end, where one thread may register for several of its
+  // ranks.
+  NewComm kept = comm.shared_from_this();
+  TUTTI_TRY(
+      submitStart({kept, [kept, memory, bytes, id] { return exchangeWindow(*kept, memory, bytes, id); }}));
   return id;
 }
 

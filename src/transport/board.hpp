@@ -29,12 +29,14 @@ class BoardWriter {
  public:
   BoardWriter() = default;
   BoardWriter(BoardView view, int index, int self)
-      : view_(view), index_(index), self_(self), lastUse_(view.depth) {}
+      : view_(view), index_(index), self_(self), lastUse_(view.depth), lastUseLL_(kLLDepth) {}
 
   /// Whether slot `seq` may be written: its last use has been read by all it was for.
   bool ready(const std::vector<BoardPeer>& peers, uint64_t seq) {
-    const Use& use = lastUse_[seq % view_.depth];
-    return use.seq == 0 || consumed(peers, use.seq, use.reader);
+    return free(peers, lastUse_[seq % view_.depth]);
+  }
+  bool readyLL(const std::vector<BoardPeer>& peers, uint64_t seq) {
+    return free(peers, lastUseLL_[seq % kLLDepth]);
   }
   /// Whether `reader` (-1: everyone) has finished reading slot `seq`.
   bool consumed(const std::vector<BoardPeer>& peers, uint64_t seq, int reader) {
@@ -64,11 +66,25 @@ class BoardWriter {
     header.address = address;
     header.allocation = allocation;
     header.seq.store(seq, std::memory_order_release);
-    publishLL(peers, seq, reader);
+    lastUse_[seq % view_.depth] = {seq, reader};
+    wake(peers, reader);
   }
   /// After the LL lines of llSlot(seq) have been written with llFlag(seq, signature).
   void publishLL(const std::vector<BoardPeer>& peers, uint64_t seq, int reader) {
-    lastUse_[seq % view_.depth] = {seq, reader};
+    lastUseLL_[seq % kLLDepth] = {seq, reader};
+    wake(peers, reader);
+  }
+
+ private:
+  struct Use {
+    uint64_t seq = 0;
+    int reader = -1;
+  };
+
+  bool free(const std::vector<BoardPeer>& peers, const Use& use) {
+    return use.seq == 0 || consumed(peers, use.seq, use.reader);
+  }
+  void wake(const std::vector<BoardPeer>& peers, int reader) {
     if (reader >= 0) {
       ring(*peers[reader].doorbell);
       return;
@@ -78,16 +94,12 @@ class BoardWriter {
     }
   }
 
- private:
-  struct Use {
-    uint64_t seq = 0;
-    int reader = -1;
-  };
   BoardView view_;
   int index_ = 0;
   int self_ = 0;
-  uint64_t allSeen_ = 0;  ///< all readers have acknowledged at least this
-  std::vector<Use> lastUse_;
+  uint64_t allSeen_ = 0;        ///< all readers have acknowledged at least this
+  std::vector<Use> lastUse_;    ///< of each Simple slot
+  std::vector<Use> lastUseLL_;  ///< of each LL slot
 };
 
 /// The header of slot `seq` of `peer`'s board once it is published, else null.

@@ -21,11 +21,9 @@ struct SendEnd {
   uint64_t next = 0;      ///< number of the next message
   uint64_t headSeen = 0;  ///< the receiver's head as last read
 
-  bool ready() {
-    if (next - headSeen < fifo.depth) return true;
-    headSeen = fifo.head->value.load(std::memory_order_acquire);
-    return next - headSeen < fifo.depth;
-  }
+  bool ready() { return within(fifo.depth); }
+  /// The same for an LL message: there are more of its slots.
+  bool readyLL() { return within(kLLDepth); }
   /// All messages before number `upTo` have been taken.
   bool consumed(uint64_t upTo) {
     if (headSeen >= upTo) return true;
@@ -51,6 +49,13 @@ struct SendEnd {
   void publishLL() {
     ++next;
     ring(*receiver);
+  }
+
+ private:
+  bool within(uint32_t depth) {
+    if (next - headSeen < depth) return true;
+    headSeen = fifo.head->value.load(std::memory_order_acquire);
+    return next - headSeen < depth;
   }
 };
 

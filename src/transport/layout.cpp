@@ -8,9 +8,9 @@ FifoView fifoIn(std::byte* memory, const Geometry& g) {
   view.head = reinterpret_cast<Counter*>(memory);
   view.headers = reinterpret_cast<SlotHeader*>(memory + kLineBytes);
   view.ll = reinterpret_cast<LLLine*>(memory + Geometry::kPage);
-  view.slots = memory + Geometry::kPage + g.depth * g.llLines * kLineBytes;
+  view.slots = memory + Geometry::kPage + g.llRegion();
   view.depth = g.depth;
-  view.llLines = g.llLines;
+  view.llStride = g.llStride();
   view.slotBytes = g.slotBytes;
   return view;
 }
@@ -26,9 +26,9 @@ BoardView boardAt(std::byte* segment, const Geometry& g, int board) {
   view.headers = reinterpret_cast<SlotHeader*>(memory);
   memory += Geometry::page(sizeof(SlotHeader) * g.boardDepth);
   view.ll = reinterpret_cast<LLLine*>(memory);
-  view.slots = memory + g.boardDepth * g.llLines * kLineBytes;
+  view.slots = memory + g.llRegion();
   view.depth = g.boardDepth;
-  view.llLines = g.llLines;
+  view.llStride = g.llStride();
   view.slotBytes = g.boardBytes;
   return view;
 }

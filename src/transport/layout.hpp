@@ -22,6 +22,8 @@ inline constexpr int kP2pChannel = 2;
 inline constexpr int kBoards = 2;    ///< boards per rank
 inline constexpr int kSignals = 16;  ///< one-sided signal counters per sender
 inline constexpr size_t kLineBytes = 64;
+inline constexpr uint32_t kLLDepth =
+    16;  ///< LL slots of a FIFO or board: small, so that senders rarely ask for the head
 inline constexpr size_t kLLLineData = 56;  ///< payload of a line that carries its own flag
 
 /// How the bytes of a message are to be found.
@@ -61,9 +63,13 @@ struct Geometry {
   size_t slotBytes = 128 * 1024;  ///< a multiple of 4096
   uint32_t boardDepth = 2;
   size_t boardBytes = 256 * 1024;  ///< a multiple of 4096; 0: no boards
-  uint32_t llLines = 64;           ///< lines of one LL slot, a multiple of 64 (one page)
+  uint32_t llLines = 64;           ///< lines of one LL slot
   bool operator==(const Geometry&) const = default;
 
+  /// One line more than a slot needs: first lines of slots a page apart would fight for one set of the L1
+  /// cache.
+  uint32_t llStride() const { return llLines + 1; }
+  size_t llRegion() const { return page(kLLDepth * llStride() * kLineBytes); }
   size_t llBytes() const { return llLines * kLLLineData; }
 
   // Byte offsets within the segment.
@@ -73,10 +79,10 @@ struct Geometry {
   size_t boardsOffset() const { return signalsOffset() + page(sizeof(uint64_t) * kSignals * nRanks); }
   size_t boardStride() const {
     if (boardBytes == 0) return 0;
-    return page(sizeof(SlotHeader) * boardDepth) + boardDepth * (llLines * kLineBytes + boardBytes);
+    return page(sizeof(SlotHeader) * boardDepth) + llRegion() + boardDepth * boardBytes;
   }
   size_t inboxOffset() const { return boardsOffset() + kBoards * boardStride(); }
-  size_t fifoStride() const { return kPage + depth * (llLines * kLineBytes + slotBytes); }
+  size_t fifoStride() const { return kPage + llRegion() + depth * slotBytes; }
   size_t totalBytes() const { return inboxOffset() + static_cast<size_t>(nRanks) * kChannels * fifoStride(); }
 
   static constexpr size_t kPage = 4096;
@@ -101,11 +107,11 @@ struct FifoView {
   LLLine* ll = nullptr;
   std::byte* slots = nullptr;
   uint32_t depth = 0;
-  uint32_t llLines = 0;
+  uint32_t llStride = 0;
   size_t slotBytes = 0;
 
   SlotHeader& header(uint64_t n) const { return headers[n % depth]; }
-  LLLine* llSlot(uint64_t n) const { return ll + (n % depth) * llLines; }
+  LLLine* llSlot(uint64_t n) const { return ll + (n % kLLDepth) * llStride; }
   std::byte* slot(uint64_t n) const { return slots + (n % depth) * slotBytes; }
 };
 
@@ -115,11 +121,11 @@ struct BoardView {
   LLLine* ll = nullptr;
   std::byte* slots = nullptr;
   uint32_t depth = 0;
-  uint32_t llLines = 0;
+  uint32_t llStride = 0;
   size_t slotBytes = 0;
 
   SlotHeader& header(uint64_t n) const { return headers[n % depth]; }
-  LLLine* llSlot(uint64_t n) const { return ll + (n % depth) * llLines; }
+  LLLine* llSlot(uint64_t n) const { return ll + (n % kLLDepth) * llStride; }
   std::byte* slot(uint64_t n) const { return slots + (n % depth) * slotBytes; }
 };
 

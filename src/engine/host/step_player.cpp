@@ -56,12 +56,16 @@ const std::byte* StepPlayer::at(Buffer buffer, size_t element) const {
 bool StepPlayer::sendsReady() {
   for (int i = 0; i < step_.sendTo.count; ++i) {
     const int peer = step_.sendTo.peer[i].at(k_);
-    if (!links_.sendEnd(lane_.lane->channel, peer).ready()) {
+    SendEnd& end = links_.sendEnd(lane_.lane->channel, peer);
+    if (!(isLL() ? end.readyLL() : end.ready())) {
       lane_.blockedOn = peer;
       return false;
     }
   }
-  if (step_.publishes && !links_.boardWriter(step_.publishChannel).ready(links_.boardPeers(), boardSlot())) {
+  if (!step_.publishes) return true;
+  transport::BoardWriter& writer = links_.boardWriter(step_.publishChannel);
+  const auto& peers = links_.boardPeers();
+  if (!(isLL() ? writer.readyLL(peers, boardSlot()) : writer.ready(peers, boardSlot()))) {
     lane_.blockedOn = step_.publishFor;
     return false;
   }
