@@ -91,14 +91,19 @@ Work workOf(const Request& request, Algorithm algorithm) {
 
 double predictUs(const Request& request, Algorithm algorithm, Protocol protocol, const Machine& m) {
   const Work w = workOf(request, algorithm);
+  double copied = w.copied;
+  const bool boards = algorithm == Algorithm::OneShot || algorithm == Algorithm::TwoShot;
+  if (boards && protocol == Protocol::Simple && request.bytes() >= m.directMinBytes) {
+    copied -= static_cast<double>(request.bytes());  // what would be published by copying
+  }
   // A Simple hand-over moves a flag line and then the data's first line; LL moves one line for both.
   const double hop = protocol == Protocol::LL ? m.handoverUs : 1.8 * m.handoverUs;
-  const double lines = (w.copied + w.reduced) / 56;
-  double work = w.copied / (m.copyGBps * 1e3) + w.reduced / (m.reduceGBps * 1e3) + w.messages * m.messageUs;
+  const double lines = (copied + w.reduced) / 56;
+  double work = copied / (m.copyGBps * 1e3) + w.reduced / (m.reduceGBps * 1e3) + w.messages * m.messageUs;
   if (protocol == Protocol::LL) work += lines * m.lineNs * 1e-3;
   double time = w.hops * hop + work * m.ranksPerCore;
   if (m.ranksPerCore > 1) time += w.hops * m.switchUs * m.ranksPerCore;
-  if (m.network) time += w.hops * m.networkUs + w.copied / (m.networkGBps * 1e3);
+  if (m.network) time += w.hops * m.networkUs + copied / (m.networkGBps * 1e3);
   return time;
 }
 

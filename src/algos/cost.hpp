@@ -12,11 +12,12 @@ struct Machine {
   double copyGBps = 12;      ///< one rank copying into a slot
   double reduceGBps = 10;    ///< one rank reading two vectors and writing one, per byte of result
   double networkGBps = 2;
-  double lineNs = 4;        ///< extra work per LL line
-  double messageUs = 0.08;  ///< work per message besides its bytes
-  double switchUs = 1.2;    ///< giving the core to another rank, where ranks share cores
-  int ranksPerCore = 1;     ///< ranks on the busiest core, rounded up
-  bool network = false;     ///< some pair of ranks is on different hosts
+  double lineNs = 4;                 ///< extra work per LL line
+  double messageUs = 0.08;           ///< work per message besides its bytes
+  double switchUs = 1.2;             ///< giving the core to another rank, where ranks share cores
+  int ranksPerCore = 1;              ///< ranks on the busiest core, rounded up
+  size_t directMinBytes = SIZE_MAX;  ///< from here on, boards are read in the publishers' buffers, uncopied
+  bool network = false;              ///< some pair of ranks is on different hosts
 };
 
 /// Microseconds for `request` by this algorithm and protocol. A model for ranking, fitted on two- to

@@ -25,6 +25,7 @@ struct SelfInfo {
   uint64_t boardBytes = 0;
   uint64_t llMaxBytes = UINT64_MAX;
   uint64_t deterministic = 0;
+  uint64_t directMinBytes = 4096;  ///< 0: ranks do not read each other's buffers
   char algorithms[256] = {};
   char protocols[128] = {};
 };
@@ -66,6 +67,8 @@ Result<SelfInfo> localInfo() {
     info.slotBytes = std::min(info.slotBytes, paged(params::getInt("NCCL_BUFFSIZE") / info.depth));
   }
   info.boardBytes = 2 * info.slotBytes;
+  if (params::getBool("NCCL_P2P_DISABLE") || params::getString("TUTTI_TRANSPORT") == "shm")
+    info.directMinBytes = 0;
   info.deterministic = params::getBool("TUTTI_DETERMINISTIC");
   info.llMaxBytes = static_cast<uint64_t>(params::getInt("TUTTI_LL_MAX_BYTES"));  // -1: no limit
   const std::string net = params::getString("NCCL_NET");
@@ -170,14 +173,14 @@ Status Communicator::startChecked(const Connect& connect) {
   engineOptions.timeoutMs = params::getInt("TUTTI_TIMEOUT_MS");
   engineOptions.checkCalls = params::getBool("TUTTI_CHECK");
   const std::string transport = params::getString("TUTTI_TRANSPORT");
-  if (params::getBool("NCCL_P2P_DISABLE") || transport == "shm") engineOptions.directMinBytes = SIZE_MAX;
+  engineOptions.directMinBytes = agreed.directMinBytes > 0 ? agreed.directMinBytes : SIZE_MAX;
   int64_t remote = params::getInt("TUTTI_CMA_THRESHOLD");
   if (transport == "cma") remote = std::max<int64_t>(remote, 0);
   if (remote >= 0) engineOptions.remoteMinBytes = static_cast<size_t>(remote);
   const int64_t spinUs = params::getInt("TUTTI_SPIN_US");
   TUTTI_ASSIGN(const int perCore, ranksPerCore(*control_));
   const bool crowded = perCore > 1;
-  engineOptions.idle.spinNs = spinUs >= 0 ? spinUs * 1000 : (crowded ? 0 : 20'000);
+  engineOptions.idle.spinNs = spinUs >= 0 ? spinUs * 1000 : (crowded ? 0 : engineOptions.idle.spinNs);
   engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);
   selector_.emplace(std::move(selector));
   // Everyone's segment can be fetched from here on.
@@ -191,6 +194,7 @@ Result<algos::Selector> Communicator::makeSelector() const {
   if (agreed.deterministic == 0) {
     TUTTI_ASSIGN(machine.ranksPerCore, ranksPerCore(*control_));
     machine.network = !links_->allLocal();
+    if (links_->allThreads() && agreed.directMinBytes > 0) machine.directMinBytes = agreed.directMinBytes;
   }
   const transport::Geometry& geometry = links_->geometry();
   algos::Limits limits;
