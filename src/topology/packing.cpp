@@ -33,10 +33,11 @@ HopLoads::HopLoads(const Graph& graph, const Paths& paths, bool withNets)
   std::vector<int> shared(nets_, -1);
   for (const auto& [key, users] : wires) {
     if (users.size() < 2) continue;
-    double gbps = 0;
+    double gbps =
+        graph.nodes[graph.nets[users[0]]].netGbps;  // one wire has one speed: where NICs differ, the lower
     for (int n : users) {
       shared[n] = static_cast<int>(capacities_.size());
-      gbps = std::max(gbps, graph.nodes[graph.nets[n]].netGbps);
+      gbps = std::min(gbps, graph.nodes[graph.nets[n]].netGbps);
     }
     capacities_.push_back(gbps);
     capacities_.push_back(gbps);
@@ -107,6 +108,9 @@ class Packer {
       // Nothing has come of twice as many channels: this machine is simple.
       if (!fixed && k >= 12 && k > 3 * static_cast<int>(best.orders.size())) break;
     }
+    if (request_.pattern != Pattern::Ring && !request_.inter && hops_.ranks() <= request_.maxChannels)
+      tryRotations(best);
+    if (done(best)) return best;
     size_t widest = current_.orders.size();
     for (size_t channels : {best.orders.size(), widest}) {
       if (channels == 0) break;
@@ -134,6 +138,23 @@ class Packer {
   int passes() const { return hops_.ranks() > 40 ? 0 : 4; }
   bool done(const Packed& best) const {
     return request_.enough > 0 && best.total() >= request_.enough * (1 - 1e-9);
+  }
+
+  /// Chains that start at each rank in turn leave out each hop once: where all hops are equal nothing is
+  /// better.
+  void tryRotations(Packed& best) {
+    if (best.orders.empty()) return;
+    Packed before = current_;
+    Packed rotated;
+    std::vector<int> order = best.orders[0];
+    for (int r = 0; r < hops_.ranks(); ++r) {
+      rotated.orders.push_back(order);
+      rotated.nets.push_back({-1, -1});
+      std::rotate(order.begin(), order.begin() + 1, order.end());
+    }
+    restore(rotated);
+    keepIfBetter(best);
+    restore(before);
   }
 
   void restore(const Packed& packed) {
