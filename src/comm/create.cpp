@@ -39,7 +39,7 @@ Communicator::Connect deriving(ControlPlane& parent, std::vector<int> ranks, uin
 }
 
 Result<NewComm> launch(NewComm comm, NewComm parent, std::function<Status()> work) {
-  TUTTI_TRY(submitStart({comm, std::move(parent), std::move(work)}));
+  TUTTI_TRY(submitStart({comm, std::move(work), std::move(parent)}));
   return comm;
 }
 

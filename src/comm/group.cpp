@@ -122,22 +122,20 @@ Status runStarts(std::vector<StartTask> starts) {
     std::lock_guard queueing(queueMutex());
     for (StartTask& start : starts) {
       // Two splits of one communicator: in the order of the calls, on every rank.
-      const uint64_t place = start.parent != nullptr ? start.parent->takeTicket() : 0;
-      auto work = [parent = start.parent, place, work = std::move(start.work)]() -> Status {
+      const uint64_t ofParent = start.parent != nullptr ? start.parent->takeTicket() : 0;
+      const uint64_t own = start.comm->takeTicket();
+      auto work = [start, ofParent, own] {
         std::optional<Turn> turn;
-        if (parent != nullptr) turn.emplace(*parent, place);
-        return work();
+        if (start.parent != nullptr) turn.emplace(*start.parent, ofParent);
+        Turn ownTurn(*start.comm, own);
+        return start.work();
       };
       if (start.comm->blocking()) {
         here.push_back(std::move(work));
-        continue;
+      } else {
+        nonblocking = true;
+        start.comm->ownStream().push(std::move(work));
       }
-      nonblocking = true;
-      const uint64_t own = start.comm->takeTicket();
-      start.comm->ownStream().push([comm = start.comm, own, work = std::move(work)] {
-        Turn turn(*comm, own);
-        return work();
-      });
     }
   }
   // Ranks of one communicator may be among them, each waiting for the others: all at once, a thread each.

@@ -10,12 +10,12 @@
 
 namespace tutti::comm {
 
-/// Making a communicator: blocking work that may wait for other ranks, also for ones that the same thread
-/// makes.
+/// Blocking work that may wait for other ranks, also for ones that the same thread has: making a
+/// communicator, a window. It runs with a Turn of `comm` and, if given, of the communicator it is made from.
 struct StartTask {
   std::shared_ptr<Communicator> comm;
-  std::shared_ptr<Communicator> parent;  ///< what it is made from, or null; the work has a Turn of it
   std::function<Status()> work;
+  std::shared_ptr<Communicator> parent = nullptr;
 };
 
 /// Keeps the task if the calling thread has an open group; else plays it, or queues it on its stream.

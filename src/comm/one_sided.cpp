@@ -124,7 +124,6 @@ Status submitOneSided(Communicator& comm, bool waits, std::function<Status()> wo
 
 /// Tells all ranks where this rank's part of the window lies, and learns of theirs.
 Status exchangeWindow(Communicator& comm, void* memory, size_t bytes, uint64_t id) {
-  Turn turn(comm);
   Window window{memory, bytes, {}};
   Window::Part own;
   own.address = reinterpret_cast<uint64_t>(memory);
