@@ -88,8 +88,8 @@ Result<UniqueId> createUniqueId() {
     fields.rankZeroRoots = true;
     // The same in every process with that setting. Whoever knows the address can make it: there is nothing
     // else to go by.
-    const Mac mac = hmac(bytesOf(params::getString("TUTTI_COMM_SECRET")),
-                         {bytesOf("NCCL_COMM_ID"), bytesOf(fields.address.text())});
+    const Mac mac =
+        hmac(bytesOf(params::getString("TUTTI_COMM_SECRET")), {bytesOf("NCCL_COMM_ID"), bytesOf(named)});
     std::copy_n(mac.begin(), fields.secret.size(), fields.secret.begin());
     for (int i = 0; i < 8; ++i) fields.id |= uint64_t{mac[16 + i]} << (8 * i);
     return UniqueId::encode(fields);
@@ -127,7 +127,9 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::join(JoinOptions options) {
   checkIn.joinNonce = randomU64();
   checkIn.timeoutMs = static_cast<uint32_t>(options.wait.deadline.remainingMs(INT32_MAX));
   checkIn.peer = service->self();
-  checkIn.firstId = options.ids[0];
+  checkIn.firstId = ids[0].id;
+  checkIn.firstAddress = ids[0].address;
+  if (index != 0) checkIn.firstSecret = maskSecret(ids[0].secret, ids[index].secret, checkIn.joinNonce);
 
   auto node =
       std::make_shared<Node>(*service, NodeOptions{options.rank, options.nRanks, std::move(options.selfInfo),

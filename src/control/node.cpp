@@ -234,6 +234,11 @@ void Node::remove() {
   service_.dropKey(key_.id);
 }
 
+void Node::addFdWait(const CompletionPtr<UniqueFd>& completion) {
+  std::erase_if(fdWaits_, [](const auto& each) { return each.expired(); });
+  fdWaits_.push_back(completion);
+}
+
 void Node::beginStream(int peer, uint32_t tag, Deadline deadline, CompletionPtr<UniqueFd> completion) {
   if (removed_) return (void)completion->complete(Error(Code::InvalidUsage, "the communicator has ended"));
   // The opener's half: connect, name the stream, wait for the word that it has been taken, then bare the
@@ -275,7 +280,7 @@ void Node::beginStream(int peer, uint32_t tag, Deadline deadline, CompletionPtr<
     LinkPtr link_;
     std::shared_ptr<Opening> self_;  // until the answer
   };
-  fdWaits_.push_back(completion);
+  addFdWait(completion);
   const LinkMsg route{commId_, static_cast<uint32_t>(rank_), static_cast<uint32_t>(peer), {}};
   service_.connectSocket(roster_->peers[static_cast<size_t>(peer)], {key_, deadline, true},
                          [completion, route, tag](Result<LinkPtr> link) {
@@ -323,7 +328,7 @@ void Node::beginFetch(int peer, uint32_t name, Deadline deadline, CompletionPtr<
     LinkPtr link_;
     std::shared_ptr<Fetching> self_;
   };
-  fdWaits_.push_back(completion);
+  addFdWait(completion);
   ConnectOptions options{key_, deadline, true, true};
   const FetchMsg message{commId_, static_cast<uint32_t>(rank_), static_cast<uint32_t>(peer), name};
   service_.connectSocket(roster_->peers[static_cast<size_t>(peer)], options,

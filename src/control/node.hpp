@@ -233,6 +233,7 @@ class Node : public LinkOwner, public std::enable_shared_from_this<Node> {
   EventLoop::TimerId probeTimer_;
   std::map<std::pair<uint32_t, uint64_t>, PendingSurvey> surveys_;
   std::vector<std::weak_ptr<Completion<UniqueFd>>> fdWaits_;
+  void addFdWait(const CompletionPtr<UniqueFd>& completion);
 };
 
 }  // namespace tutti::control

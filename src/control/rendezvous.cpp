@@ -89,8 +89,7 @@ void Rendezvous::onCheckIn(const LinkPtr& link, const CheckInMsg& message, const
     nRanks_ = message.nRanks;
     firstRank_ = message.rank;
     startNs_ = nowNs();
-    const auto first = message.firstId.decode();
-    if (first.ok() && first.value().id != id_.id) relay(message, first.value());
+    if (message.firstId != id_.id) relay(message);
   }
   if (message.nRanks != nRanks_) {
     const std::string text =
@@ -270,9 +269,9 @@ void Rendezvous::finish(const std::string& outcome) {
   service_.retireLater([keep = shared_from_this(), retire] { retire(); });
 }
 
-void Rendezvous::relay(const CheckInMsg& message, const UniqueIdFields& first) {
+void Rendezvous::relay(const CheckInMsg& message) {
   relaying_ = true;
-  const Key key{first.id, first.secret};
+  const Key key{message.firstId, maskSecret(message.firstSecret, id_.secret, message.joinNonce)};
   const SharedBytes hello = share(encode(RelayMsg{message.idIndex, service_.self()}));
   const auto onConnected = [weak = weak_from_this(), hello](Result<LinkPtr> link) {
     const auto self = weak.lock();
@@ -295,7 +294,7 @@ void Rendezvous::relay(const CheckInMsg& message, const UniqueIdFields& first) {
     return;
   }
   connecting_ =
-      service_.connectAddress(first.address, {key, Deadline::afterMs(message.timeoutMs)}, onConnected);
+      service_.connectAddress(message.firstAddress, {key, Deadline::afterMs(message.timeoutMs)}, onConnected);
 }
 
 void Rendezvous::passUp(FrameType type, const SharedBytes& payload) {

@@ -51,7 +51,7 @@ class Rendezvous : public LinkOwner, public std::enable_shared_from_this<Rendezv
   std::string describe(uint32_t rank) const;
 
   // As root of an id that is not the first.
-  void relay(const CheckInMsg& message, const UniqueIdFields& first);
+  void relay(const CheckInMsg& message);
   void passUp(FrameType type, const SharedBytes& payload);
   void onUpstream(FrameType type, const SharedBytes& payload);
 

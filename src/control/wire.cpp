@@ -222,6 +222,16 @@ std::optional<FrameHeader> decodeHeader(std::span<const uint8_t> bytes) {
   return header;
 }
 
+Secret maskSecret(const Secret& secret, const Secret& key, uint64_t nonce) {
+  Writer writer;
+  writer.u64(nonce);
+  const Bytes nonceBytes = writer.take();
+  const Mac pad = hmac(key, {bytesOf("mask"), nonceBytes});
+  Secret masked;
+  for (size_t i = 0; i < masked.size(); ++i) masked[i] = secret[i] ^ pad[i];
+  return masked;
+}
+
 Bytes encode(const CheckInMsg& message) {
   Writer writer;
   writer.u32(message.rank);
@@ -231,7 +241,9 @@ Bytes encode(const CheckInMsg& message) {
   writer.u64(message.joinNonce);
   writer.u32(message.timeoutMs);
   writer.peer(message.peer);
-  writer.raw(message.firstId.bytes);
+  writer.u64(message.firstId);
+  writer.address(message.firstAddress);
+  writer.raw(message.firstSecret);
   return writer.take();
 }
 
@@ -245,7 +257,9 @@ std::optional<CheckInMsg> decodeCheckIn(std::span<const uint8_t> payload) {
   message.joinNonce = reader.u64();
   message.timeoutMs = reader.u32();
   message.peer = reader.peer();
-  reader.raw(message.firstId.bytes);
+  message.firstId = reader.u64();
+  message.firstAddress = reader.address();
+  reader.raw(message.firstSecret);
   if (message.nRanks == 0 || message.nRanks > kMaxRanks || message.rank >= message.nRanks ||
       message.nIds == 0 || message.nIds > message.nRanks || message.idIndex >= message.nIds) {
     return std::nullopt;

@@ -138,13 +138,19 @@ std::array<uint8_t, kFrameHeaderBytes> encodeHeader(FrameHeader header);
 std::optional<FrameHeader> decodeHeader(std::span<const uint8_t> bytes);
 size_t maxPayload(FrameType type);
 
+/// Hides or reveals `secret` between two who know `key`; the nonce must be fresh for each use.
+Secret maskSecret(const Secret& secret, const Secret& key, uint64_t nonce);
+
 /// A rank reports at the root of its id, which passes it on to root 0.
 struct CheckInMsg {
   uint32_t rank = 0, nRanks = 0, nIds = 0, idIndex = 0;
   uint64_t joinNonce = 0;  ///< of this attempt to join
   uint32_t timeoutMs = 0;  ///< left until the caller's deadline
   PeerInfo peer;
-  UniqueId firstId;  ///< where root 0 is
+  uint64_t firstId = 0;  ///< of root 0, and where it is
+  Address firstAddress;
+  Secret
+      firstSecret{};  ///< masked: what the root of another id must prove to root 0. All 0 for root 0 itself
 };
 struct RelayMsg {
   uint32_t index = 0;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <atomic>
+#include <filesystem>
 #include <mutex>
 
 #include "harness.hpp"
@@ -101,6 +102,22 @@ TEST(Leave, IsKnownAndIsNoFault) {
   for (const int rank : {0, 2, 4, 6, 7, 8}) {
     EXPECT_TRUE(eventually([&] { return planes[static_cast<size_t>(rank)]->faultWord() != 0; })) << rank;
   }
+}
+
+TEST(Leave, NothingIsLeftBehind) {
+  const auto openFiles = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                         std::filesystem::directory_iterator());
+  };
+  (void)makePlanes(3);
+  const auto before = openFiles();
+  for (int round = 0; round < 100; ++round) {
+    Planes planes = makePlanes(3);
+    planes[0]->offerFd(1, UniqueFd(dup(0)));
+    ASSERT_TRUE(planes[1]->fetchFd(0, 1, within(5000)).ok());
+    ASSERT_TRUE(planes[1]->openStream(2, 1, within(5000)).ok());  // and never accepted
+  }
+  EXPECT_TRUE(eventually([&] { return openFiles() <= before + 2; }));
 }
 
 TEST(Leave, EndsGathersOfTheOthers) {

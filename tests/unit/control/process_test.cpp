@@ -151,11 +151,52 @@ TEST(Process, DeathAtAnyMoment) {
 
 const Role kMakesId("makesId", [](const RoleContext& context) {
   std::string hex;
-  for (const uint8_t byte : createUniqueId().value().bytes) hex += fmt::format("{:02x}", byte);
+  const UniqueId id = createUniqueId().value();
+  for (const uint8_t byte : id.bytes) hex += fmt::format("{:02x}", byte);
   context.say(hex);
   if (context.hear() != "join") return 1;
+  RoleContext with = context;
+  with.ids = {id};
+  with.nRanks = 4;
+  auto plane = joinAs(with, 1500);
+  while (plane && plane->barrier(within(10'000)).ok()) {
+  }
   return 0;
 });
+
+UniqueId idFromHex(const std::string& hex) {
+  UniqueId id;
+  if (hex.size() != 256) return id;
+  for (size_t i = 0; i < 128; ++i)
+    id.bytes[i] = static_cast<uint8_t>(std::stoul(hex.substr(2 * i, 2), nullptr, 16));
+  return id;
+}
+
+// Rank 0 has made the id, as is usual, and its process dies at any moment.
+TEST(Process, RankZeroWithTheRootDiesAtAnyMoment) {
+  std::mt19937 random(5);
+  for (int round = 0; round < 10; ++round) {
+    Child root("makesId", {}, 0, 1);
+    const UniqueId id = idFromHex(root.hear());
+    std::vector<Child> children;
+    for (int rank = 1; rank < 4; ++rank) children.emplace_back("gathersOn", std::vector{id}, rank, 4);
+    root.say("join");
+    usleep(random() % 30'000);
+    const pid_t pid = root.pid();
+    root.kill();
+    for (Child& child : children) {
+      std::string text = child.hear();
+      if (text == "joined") text = child.hear();
+      const bool died = text.find("died") != std::string::npos &&
+                        text.find(fmt::format("pid {}", pid)) != std::string::npos;
+      // A rank that came after the death finds nobody.
+      const bool nobody =
+          text.find("cannot reach the process that made the unique id") != std::string::npos ||
+          text.find("died during initialisation") != std::string::npos;
+      EXPECT_TRUE(died || nobody) << "round " << round << ": " << text;
+    }
+  }
+}
 
 TEST(Process, RootsProcessDiesDuringJoin) {
   Child root("makesId", {}, 0, 1);
@@ -188,7 +229,8 @@ const Role kLeavesOrWaits("leavesOrWaits", [](const RoleContext& context) {
     return 3;
   }
   if (order == "exit") {
-    (void)plane.release();  // no leave()
+    static const ControlPlane* const kept = plane.release();  // no leave()
+    (void)kept;
     return 0;
   }
   return sayFault(context, *plane);

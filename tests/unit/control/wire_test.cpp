@@ -41,7 +41,7 @@ void expectExact(const Bytes& bytes, Decode decode) {
 }
 
 TEST(Wire, MessagesComeBackAsTheyWere) {
-  const CheckInMsg checkIn{3, 8, 2, 1, 99, 60'000, somePeer(), UniqueId{}};
+  const CheckInMsg checkIn{3, 8, 2, 1, 99, 60'000, somePeer(), 5, {}, {}};
   expectExact(encode(checkIn), decodeCheckIn);
   const auto checkInBack = decodeCheckIn(encode(checkIn)).value();
   EXPECT_EQ(checkInBack.rank, 3u);
@@ -81,9 +81,12 @@ TEST(Wire, MessagesComeBackAsTheyWere) {
 }
 
 TEST(Wire, RefusesValuesOutOfRange) {
-  EXPECT_FALSE(decodeCheckIn(encode(CheckInMsg{8, 8, 1, 0, 0, 0, somePeer(), {}})).has_value()) << "rank";
-  EXPECT_FALSE(decodeCheckIn(encode(CheckInMsg{0, 0, 1, 0, 0, 0, somePeer(), {}})).has_value()) << "nRanks";
-  EXPECT_FALSE(decodeCheckIn(encode(CheckInMsg{0, 2, 2, 2, 0, 0, somePeer(), {}})).has_value()) << "idIndex";
+  EXPECT_FALSE(decodeCheckIn(encode(CheckInMsg{8, 8, 1, 0, 0, 0, somePeer(), 0, {}, {}})).has_value())
+      << "rank";
+  EXPECT_FALSE(decodeCheckIn(encode(CheckInMsg{0, 0, 1, 0, 0, 0, somePeer(), 0, {}, {}})).has_value())
+      << "nRanks";
+  EXPECT_FALSE(decodeCheckIn(encode(CheckInMsg{0, 2, 2, 2, 0, 0, somePeer(), 0, {}, {}})).has_value())
+      << "idIndex";
   EXPECT_FALSE(decodeFault(encode(FaultMsg{FaultKind::None, 0, ""})).has_value());
   EXPECT_FALSE(decodeFault(encode(FaultMsg{FaultKind::Dead, -2, ""})).has_value());
   EXPECT_FALSE(decodeProbe(encode(ProbeMsg{1, CallRecord{}})).has_value()) << "seq 0";
@@ -138,6 +141,14 @@ TEST(Wire, RandomBytesNeverCrashADecoder) {
     (void)decodeHello(bytes);
     (void)decodeHeader(bytes);
   }
+}
+
+TEST(Wire, MaskedSecretsComeBack) {
+  const Secret secret{1, 2, 3};
+  const Secret key{9};
+  EXPECT_NE(maskSecret(secret, key, 5), secret);
+  EXPECT_NE(maskSecret(secret, key, 5), maskSecret(secret, key, 6));
+  EXPECT_EQ(maskSecret(maskSecret(secret, key, 5), key, 5), secret);
 }
 
 TEST(UniqueId, CarriesItsFields) {
