@@ -4,13 +4,13 @@
 // front of it on the way up: `return std::move(error).context("rank 3: connecting to rank 5")`.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cassert>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
-
-#include <fmt/format.h>
 
 namespace tutti {
 

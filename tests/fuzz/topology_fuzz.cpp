@@ -1,5 +1,5 @@
-// Any bytes as a topology file and as a graph file: an error or a value, and what is a value can be written, read again and planned
-// for, with every result proved feasible.
+// Any bytes as a topology file and as a graph file: an error or a value, and what is a value can be written,
+// read again and planned for, with every result proved feasible.
 #include <cstdlib>
 #include <string_view>
 
@@ -15,8 +15,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!topology.ok()) return 0;
   std::string once = writeXml(topology->xml);
   auto again = readTopologyText(once, "again");
-  if (!again.ok() || writeXml(again->xml) != once || again->graph.hash() != topology->graph.hash()) std::abort();
-  if (topology->graph.ranks.empty() || topology->graph.ranks.size() > 12 || topology->graph.links.size() > 400) return 0;
+  if (!again.ok() || writeXml(again->xml) != once || again->graph.hash() != topology->graph.hash())
+    std::abort();
+  if (topology->graph.ranks.empty() || topology->graph.ranks.size() > 12 ||
+      topology->graph.links.size() > 400)
+    return 0;
   auto found = analyse(topology->graph, {}, 1 + static_cast<int>(size % 2), true);
   if (!found.ok()) std::abort();
   std::string graphs = writeXml(graphsToXml(found->graphs, topology->graph));

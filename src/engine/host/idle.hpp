@@ -10,7 +10,7 @@
 namespace tutti::engine {
 
 struct IdlePolicy {
-  int64_t spinNs = 2000;       ///< busy, with pause instructions; 0: yield at once
+  int64_t spinNs = 2000;         ///< busy, with pause instructions; 0: yield at once
   int64_t yieldNs = 100'000;     ///< sched_yield in a loop
   int64_t sleepNs = 20'000'000;  ///< longest sleep without a look at abort and deadline
 };
