@@ -120,9 +120,14 @@ Status Links::connectRecv(int peer, int channel, const control::Wait& wait) {
     TUTTI_ASSIGN(end->fifo, net->inbound(peer, channel, wait));
     end->sender = &net->doorbell();
   } else {
-    TUTTI_ASSIGN(Segment * segment, segmentOf(peer, wait));
+    // What a peer sent before it left lies in this rank's own segment: only its doorbell is gone, and nobody
+    // sleeps there.
+    Result<Segment*> segment = control_.hasLeft(peer) ? Result<Segment*>(nullptr) : segmentOf(peer, wait);
+    const bool gone =
+        segment.ok() ? *segment == nullptr : routes_[peer] == Route::Thread || control_.hasLeft(peer);
+    if (!segment.ok() && !gone) return std::move(segment).error();
     end->fifo = segment_->fifo(peer, channel);
-    end->sender = &segment->doorbell();
+    end->sender = gone ? &nobody_ : &(*segment)->doorbell();
   }
   slot = std::move(end);
   return {};

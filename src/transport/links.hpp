@@ -85,6 +85,7 @@ class Links {
   control::ControlPlane& control_;
   Geometry geometry_;
   std::shared_ptr<Segment> segment_;
+  Doorbell nobody_;  ///< in place of that of a peer that has left
   std::vector<std::shared_ptr<Segment>> peerSegments_;
   std::vector<Route> routes_;
   bool allLocal_ = false;
