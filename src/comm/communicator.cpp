@@ -182,7 +182,7 @@ Status Communicator::startChecked(const Connect& connect) {
   const bool crowded = perCore > 1;
   engineOptions.idle.spinNs = spinUs >= 0 ? spinUs * 1000 : (crowded ? 0 : engineOptions.idle.spinNs);
   engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);
-  selector_.emplace(std::move(selector));
+  selector_.emplace(selector);
   // Everyone's segment can be fetched from here on.
   return control_->barrier(initWait());
 }

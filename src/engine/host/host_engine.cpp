@@ -7,7 +7,6 @@
 
 namespace tutti::engine {
 
-using algos::Buffer;
 using algos::Lane;
 using algos::Plan;
 using algos::Reads;
