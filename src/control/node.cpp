@@ -120,7 +120,7 @@ void Node::onFrame(const LinkPtr& link, FrameType type, const SharedBytes& paylo
       break;
     case FrameType::Left:
       if (const auto message = decodeLeft(*payload); message && static_cast<int>(message->rank) < nRanks_) {
-        return markLeft(static_cast<int>(message->rank), message->lastCall, link);
+        return markLeft(static_cast<int>(message->rank), message->lastCall, link, payload);
       }
       break;
     case FrameType::Probe:

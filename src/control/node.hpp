@@ -152,7 +152,8 @@ class Node : public LinkOwner, public std::enable_shared_from_this<Node> {
   void spreadFault(const Fault& fault, const LinkPtr& except);
   void tellFault(const Fault& fault);
   void markDead(int rank, const std::string& text, const LinkPtr& except);
-  void markLeft(int rank, uint64_t lastCall, const LinkPtr& except);
+  /// `payload`: as it came, to be passed on; null if it begins here.
+  void markLeft(int rank, uint64_t lastCall, const LinkPtr& except, const SharedBytes& payload = nullptr);
   void endWaits(const Error& error);
 
   // gathers (node_gather.cpp)

@@ -82,10 +82,11 @@ void Node::markDead(int rank, const std::string& text, const LinkPtr& except) {
   maybeRemove();
 }
 
-void Node::markLeft(int rank, uint64_t lastCall, const LinkPtr& except) {
+void Node::markLeft(int rank, uint64_t lastCall, const LinkPtr& except, const SharedBytes& payload) {
   if (!leftRanks_.emplace(rank, lastCall).second) return;
   leftFlags_[static_cast<size_t>(rank)].store(1, std::memory_order_release);
-  flood(FrameType::Left, share(encode(LeftMsg{static_cast<uint32_t>(rank), lastCall})), except);
+  flood(FrameType::Left, payload ? payload : share(encode(LeftMsg{static_cast<uint32_t>(rank), lastCall})),
+        except);
   if (rank != rank_) {
     const Error error =
         makeError(Code::InvalidUsage, "{} has destroyed the communicator", describeRank(rank));

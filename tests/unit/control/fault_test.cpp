@@ -111,7 +111,7 @@ TEST(Leave, NothingIsLeftBehind) {
   };
   (void)makePlanes(3);
   const auto before = openFiles();
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 40; ++round) {
     Planes planes = makePlanes(3);
     planes[0]->offerFd(1, UniqueFd(dup(0)));
     ASSERT_TRUE(planes[1]->fetchFd(0, 1, within(5000)).ok());

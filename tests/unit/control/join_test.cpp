@@ -52,9 +52,14 @@ INSTANTIATE_TEST_SUITE_P(Sizes, JoinTest,
                                            std::pair(33, 4), std::pair(64, 1), std::pair(64, 64)));
 
 TEST(Join, ManyThreadsOfOneProcess) {
-  Planes planes = makePlanes(512);
-  EXPECT_EQ(textOf(planes[0]->infoOf(511)), "info of 511");
-  EXPECT_EQ(textOf(planes[511]->infoOf(0)), "info of 0");
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  constexpr int kRanks = 96;
+#else
+  constexpr int kRanks = 512;
+#endif
+  Planes planes = makePlanes(kRanks);
+  EXPECT_EQ(textOf(planes[0]->infoOf(kRanks - 1)), fmt::format("info of {}", kRanks - 1));
+  EXPECT_EQ(textOf(planes[kRanks - 1]->infoOf(0)), "info of 0");
 }
 
 TEST(Join, ManyCommunicatorsAtOnce) {

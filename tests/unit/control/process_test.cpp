@@ -213,6 +213,8 @@ TEST(Process, RootsProcessDiesDuringJoin) {
   root.kill();
   for (Child& child : children) {
     const std::string text = child.hear();
+    // On a busy machine a rank may come only after the death.
+    if (text.find("cannot reach the process that made the unique id") != std::string::npos) continue;
     EXPECT_THAT(text, HasSubstr("died during initialisation"));
     EXPECT_THAT(text, HasSubstr(fmt::format("pid {}", pid)));
   }
