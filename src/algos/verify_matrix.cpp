@@ -114,7 +114,7 @@ Limits matrixLimits(int nRanks) {
   limits.boardBytes = std::max<size_t>(512, static_cast<size_t>(nRanks) * 8);
   limits.llBytes = 56 * static_cast<size_t>(std::max(2, nRanks));
   limits.boards = true;
-  limits.depth = 1;
+  limits.depth = 2;
   return limits;
 }
 

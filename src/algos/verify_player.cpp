@@ -68,7 +68,7 @@ void Player::prepareMemory(std::span<const Plan> plans, Rank& rank) {
     for (int side = 0; side < 2; ++side) {
       const Buffer buffer = side == 0 ? Buffer::Input : Buffer::Output;
       const size_t size = side == 0 ? b.input : b.output;
-      const size_t at = side == 0 ? b.inputAt : b.outputAt;
+      const size_t at = !b.aliased ? 0 : side == 0 ? b.inputAt : b.outputAt;
       auto& into = cuts[b.aliased ? 0 : side];
       for (int64_t round = 0; round < rounds; ++round) {
         for (int block = 0; block < plan.nBlocks; ++block) {
