@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "topology/core_latency.hpp"
 #include "topology/drivers/hwloc.hpp"
 #include "topology/drivers/sysfs.hpp"
 #include "topology/host_cores.hpp"
@@ -307,6 +308,21 @@ std::string normal(std::string_view busId) {
 
 Result<Topology> discover(const DiscoverOptions& options) {
   return Probe(options).run();
+}
+
+Status measureLatencies(Graph& graph, int maxPairs) {
+  std::vector<int> cpus;
+  std::map<int, int> nodeOf;
+  for (int n = 0; n < static_cast<int>(graph.nodes.size()); ++n) {
+    if (graph.nodes[n].type != NodeType::Core) continue;
+    cpus.push_back(static_cast<int>(graph.nodes[n].id));
+    nodeOf[cpus.back()] = n;
+  }
+  TUTTI_ASSIGN(std::vector<CoreLatency> measured, measureCoreLatencies(cpus, maxPairs));
+  graph.coreLatencies.clear();
+  for (const CoreLatency& l : measured)
+    graph.coreLatencies.push_back({nodeOf[l.cpuA], nodeOf[l.cpuB], l.oneWayNs});
+  return {};
 }
 
 void completeFromProbe(XmlElement& file, const XmlElement& probed) {

@@ -23,6 +23,10 @@ struct DiscoverOptions {
 /// Never fails for what is missing; an error means that not even a core can be found.
 Result<Topology> discover(const DiscoverOptions& options = {});
 
+/// Adds measured core-to-core latencies to a graph of this machine (up to `maxPairs` pairs, two milliseconds
+/// each).
+Status measureLatencies(Graph& graph, int maxPairs = 64);
+
 /// Fills the bare <pci> entries of a file (no <gpu>, no <net> inside) from what was probed, by bus id.
 void completeFromProbe(XmlElement& file, const XmlElement& probed);
 

@@ -67,8 +67,14 @@ struct Graph {
   std::vector<int> cpus;   ///< NUMA nodes
   std::vector<int> nvswitches;
   int hosts = 1;
-  bool hostRanks = false;             ///< ranks sit on cores, not on GPUs
-  std::vector<std::string> warnings;  ///< what could not be read or was assumed, and what follows from it
+  bool hostRanks = false;  ///< ranks sit on cores, not on GPUs
+  struct CorePair {
+    int from;  ///< Core nodes
+    int to;
+    double oneWayNs;
+  };
+  std::vector<CorePair> coreLatencies;  ///< measured; not part of the hash, for no two measurements agree
+  std::vector<std::string> warnings;    ///< what could not be read or was assumed, and what follows from it
 
   int addNode(Node node);
   /// Adds `gbps` to the link from → to of that type, creating it when there is none.

@@ -114,6 +114,9 @@ std::string renderText(const Graph& graph, const Analysis& a, double parseMs) {
         a.bounds.allGather, a.bounds.reduceScatter, a.bounds.allReduce);
     out += fmt::format("  the tightest cut is {}\n", a.bounds.cut);
   }
+  for (const Graph::CorePair& l : graph.coreLatencies)
+    out += fmt::format("core {} to core {}: {:.0f} ns one way (measured)\n", graph.nodes[l.from].id,
+                       graph.nodes[l.to].id, l.oneWayNs);
   for (const std::string& w : graph.warnings) out += "note: " + w + "\n";
   out += fmt::format("parse {:.2f} ms, paths {:.2f} ms, search {:.2f} ms; hash {:016x}\n", parseMs, a.pathsMs,
                      a.searchMs, a.hash);

@@ -81,6 +81,11 @@ std::string reportJson(const Graph& graph, const topology::Analysis& a, double p
                  {"allreduce_gbps", a.bounds.allReduce},
                  {"cut", a.bounds.cut}};
   j["times_ms"] = {{"parse", parseMs}, {"paths", a.pathsMs}, {"search", a.searchMs}};
+  if (!graph.coreLatencies.empty()) {
+    j["core_latency_ns"] = ordered_json::array();
+    for (const Graph::CorePair& l : graph.coreLatencies)
+      j["core_latency_ns"].push_back({graph.nodes[l.from].id, graph.nodes[l.to].id, l.oneWayNs});
+  }
   j["warnings"] = graph.warnings;
   ordered_json paths;
   paths["devices"] = ordered_json::array();
@@ -103,7 +108,8 @@ std::string reportJson(const Graph& graph, const topology::Analysis& a, double p
   }
   j["paths"] = std::move(paths);
   j["hash"] = fmt::format("{:016x}", a.hash);
-  return j.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);  // names are as the file spells them
+  return j.dump(1, ' ', false,
+                nlohmann::json::error_handler_t::replace);  // names are as the file spells them
 }
 
 }  // namespace tutti::tools

@@ -26,6 +26,7 @@ struct Options {
   bool xml = false;
   bool graphXml = false;
   bool probe = false;
+  bool measure = false;
   std::string svg;
   std::string html;
 };
@@ -37,7 +38,13 @@ int complain(const Error& error) {
 
 Result<topology::Topology> load(const Options& options) {
   std::string file = options.file.empty() ? params::getString("NCCL_TOPO_FILE") : options.file;
-  if (file.empty()) return topology::discover();
+  if (file.empty()) {
+    TUTTI_ASSIGN(topology::Topology here, topology::discover());
+    if (options.measure)
+      if (Status s = topology::measureLatencies(here.graph); !s.ok())
+        here.graph.warnings.push_back("core-to-core latency is not known: " + s.error().message());
+    return here;
+  }
   TUTTI_ASSIGN(topology::Topology topo, topology::readTopologyFile(file));
   if (!options.probe) return topo;
   // The file says how things are wired; what it leaves bare is looked up on this machine.
@@ -97,6 +104,7 @@ int topoMain(int argc, char** argv) {
   app.add_flag("--xml", options.xml, "the machine as NCCL topology XML");
   app.add_flag("--graph-xml", options.graphXml, "the rings and trees as NCCL graph XML");
   app.add_flag("--probe", options.probe, "look up on this machine what the file leaves bare");
+  app.add_flag("--measure", options.measure, "measure core-to-core latency (this machine only, no file)");
   app.add_option("--svg", options.svg, "draw the machine into this file");
   app.add_option("--html", options.html,
                  "the same as a page where rings and trees can be switched on and off");
