@@ -218,12 +218,12 @@ class JobList {
         CollectiveCall part{Collective::Reduce,
                             at(call.send, offset),
                             call.recv,
-                            kept.recvCounts[root],
+                            kept.sendCounts[root],
                             call.type,
                             call.op,
                             root};
         TUTTI_TRY(addCollective(comm, part));
-        offset += kept.recvCounts[root];
+        offset += kept.sendCounts[root];
       }
       return {};
     }
