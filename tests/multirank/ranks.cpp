@@ -82,7 +82,7 @@ std::string asThreads(int n, const Body& body) {
   return all;
 }
 
-std::string asProcesses(int n, const Body& body, int mayDie) {
+std::string asProcesses(int n, const Body& body, int mayDie, const std::function<void(int rank)>& first) {
   void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return "mmap failed";
   auto* shared = new (memory) Shared();
@@ -96,6 +96,7 @@ std::string asProcesses(int n, const Body& body, int mayDie) {
       shared->idReady.store(text.empty() ? 1 : 2);
     }
     while (shared->idReady.load() == 0) usleep(200);
+    if (first) first(rank);
     if (shared->idReady.load() == 1) text = runRank(rank, n, shared->id, body);
     strncpy(shared->text[rank], text.c_str(), Shared::kText - 1);
     _exit(text.empty() ? 0 : 1);

@@ -33,7 +33,9 @@ class Settings {
 std::string asThreads(int n, const Body& body);
 /// The same with n processes, forked from a process that has not used the library. A rank that dies by a
 /// signal is a complaint, unless it is `mayDie`.
-std::string asProcesses(int n, const Body& body, int mayDie = -1);
+/// `first` is called in each child before it makes its communicator.
+std::string asProcesses(int n, const Body& body, int mayDie = -1,
+                        const std::function<void(int rank)>& first = {});
 
 /// "call: code (last error)" if the result is not ncclSuccess.
 std::string failure(const char* call, ncclResult_t result, ncclComm_t comm = nullptr);
