@@ -8,9 +8,9 @@ std::span<const Verb> verbs() {
       {"params", "the parameters: values, defaults, who set them", paramsMain},
       {"doctor", "check what this machine offers, and what to do where it does not", doctorMain},
       {"topo", "the machine, and the rings, trees and forests found on it", topoMain},
+      {"plan", "the program that ranks play for a collective call", planMain},
+      {"verify", "prove the built-in plans, or plans of your own", verifyMain},
       // Planned. They answer that they are not built; --help does not show them.
-      {"plan", "", nullptr},
-      {"verify", "", nullptr},
       {"explain", "", nullptr},
       {"simulate", "", nullptr},
       {"calibrate", "", nullptr},

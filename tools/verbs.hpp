@@ -28,5 +28,7 @@ int runMain(int argc, char** argv);
 int paramsMain(int argc, char** argv);
 int topoMain(int argc, char** argv);
 int doctorMain(int argc, char** argv);
+int planMain(int argc, char** argv);
+int verifyMain(int argc, char** argv);
 
 }  // namespace tutti::tools
