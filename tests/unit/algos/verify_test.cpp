@@ -165,7 +165,7 @@ TEST(Verify, RefusesWhatTheEngineWouldNotPlay) {
   spoil([](Plan&, Steps s) { s[0].src.index.base = 4; }, "its source is block 4");
   spoil([](Plan&, Steps s) { s[4].dst.buffer = Buffer::Input; }, "writes the input");
   spoil([](Plan&, Steps s) { s[0].publishes = true; }, "uses boards");
-  spoil([](Plan& p, Steps s) { p.lanes[0].steps.clear(); }, "has no steps");
+  spoil([](Plan& p, Steps) { p.lanes[0].steps.clear(); }, "has no steps");
   spoil([](Plan& p, Steps) { p.lanes[0].channel = 9; }, "no channel 9");
   spoil([](Plan& p, Steps) { p.rank = 2; }, "plan 1 is rank 2's");
   spoil([](Plan& p, Steps) { p.request.count = 101; }, "plans for different calls");
