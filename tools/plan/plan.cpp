@@ -96,6 +96,13 @@ int planMain(int argc, char** argv) {
       return usage(fmt::format("--rank {} is neither a rank nor all", line.rank));
     first = last = static_cast<int>(*rank);
   }
+  if (!line.algorithm.empty() && !algorithmFromName(line.algorithm)) {
+    return usage(
+        fmt::format("--algo {} is none of ring, tree, rd, oneshot, twoshot, pairwise", line.algorithm));
+  }
+  if (!line.protocol.empty() && !protocolFromName(line.protocol)) {
+    return usage(fmt::format("--proto {} is neither simple nor ll", line.protocol));
+  }
   Result<Filter> filter = Filter::parse(line.algorithm, line.protocol);
   if (!filter.ok()) return usage(filter.error().message());
   Machine machine;
