@@ -34,7 +34,7 @@ def parse(argv):
     parser.add_argument("--places", default="out,in")
     parser.add_argument("--caches", default="warm,cold")
     parser.add_argument("--budget-ms", type=float, default=30, help="time for one cell of one run, about")
-    parser.add_argument("--timeout", type=float, default=120, help="seconds after which a run is ended; what it measured counts")
+    parser.add_argument("--timeout", type=float, default=120, help="seconds after which a run is ended; what it measured counts, and the second time it is not run again")
     parser.add_argument("--max-load", type=float, default=0.2, help="cores that others may use during a pair that counts")
     parser.add_argument("--out", default="build/compare", help="folder for the results")
     parser.add_argument("--name", help="of the result files (default: compare-DATE)")
@@ -81,6 +81,7 @@ class Judge:
         self.missing, self.pairs, self.raw = [], [], []
         self.dropped, self.problems = collections.Counter(), collections.Counter()
         self.good = collections.defaultdict(collections.Counter)  # (ranks, coll, peer, config) -> placement -> pairs
+        self.too_slow = collections.Counter()  # the same keys: runs that were ended by --timeout
         self.began = time.monotonic()
         self.cold_bytes = last_level_cache() * 2
 
@@ -100,6 +101,8 @@ class Judge:
             if "error" in line:
                 problem = problem or f"{line['coll']} of {line['bytes']} bytes: {line['error']}"
         if problem:
+            if problem.startswith("stopped"):
+                self.too_slow[(ranks, coll, name, config)] += 1
             self.problems[f"{name} ({config}), {ranks} ranks, {coll}: {problem}"] += 1
         return lines, problem
 
@@ -151,6 +154,9 @@ class Judge:
         return pair["placement"]
 
     def enough(self, key):
+        """Enough good pairs of each placement that came up; or so slow that more of it would only take time."""
+        if self.too_slow[key] >= 2:
+            return True
         counts = self.good[key]
         return bool(counts) and all(counts[p] >= self.args.rounds for p in counts) and (
             len(counts) == 2 or sum(counts.values()) >= self.args.rounds)

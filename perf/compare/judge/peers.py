@@ -19,7 +19,9 @@ PACKAGES = {
 CONFIGS = {
     "openmpi": [
         ("default", [], {}),
-        ("pml ucx", ["--mca", "pml", "ucx"], {}),
+        # Without a fast network UCX has to be told that shared memory alone will do.
+        ("pml ucx", ["--mca", "pml", "ucx", "--mca", "opal_common_ucx_tls", "any", "--mca", "opal_common_ucx_devices", "any"],
+         {}),
         ("coll sm", ["--mca", "coll_sm_priority", "100"], {}),
         ("coll tuned", ["--mca", "coll_tuned_priority", "100"], {}),
     ],

@@ -97,7 +97,7 @@ def run_driver(command, environment, timeout, meet=None):
         errors.seek(0)
         lines = parse_lines(output.read())
         if problem is None and code != 0:
-            said = [line.strip() for line in errors.read().splitlines() if line.strip()]
+            said = [line.strip() for line in errors.read().splitlines() if line.strip(" -=\t")]
             problem = f"exit status {code}: {' / '.join(said[:3])[:300]}"
         return lines, problem
 
