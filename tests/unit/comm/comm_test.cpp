@@ -1,0 +1,172 @@
+// The parts of the communicator room that need no other ranks: plan cache, host streams, words for calls.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+
+#include "comm/communicator.hpp"
+
+namespace tutti::comm {
+namespace {
+
+PlanKey keyOf(size_t count, int sendTo = -1, int recvFrom = -1) {
+  PlanKey key;
+  key.request.collective = algos::Collective::AllReduce;
+  key.request.count = count;
+  key.request.nRanks = 4;
+  key.sendTo = sendTo;
+  key.recvFrom = recvFrom;
+  return key;
+}
+
+std::unique_ptr<PlanEntry> entryOf(const PlanKey& key) {
+  auto entry = std::make_unique<PlanEntry>();
+  entry->key = key;
+  entry->record.count = key.request.count;
+  return entry;
+}
+
+TEST(PlanCacheTest, FindsWhatWasPutThere) {
+  PlanCache cache;
+  EXPECT_EQ(cache.find(keyOf(1)), nullptr);
+  const PlanEntry* one = cache.insert(entryOf(keyOf(1)));
+  const PlanEntry* two = cache.insert(entryOf(keyOf(2)));
+  EXPECT_EQ(cache.find(keyOf(1)), one);
+  EXPECT_EQ(cache.find(keyOf(2)), two);
+  EXPECT_EQ(cache.find(keyOf(3)), nullptr);
+}
+
+TEST(PlanCacheTest, TellsApartWhatDiffersInOneThing) {
+  PlanCache cache;
+  std::vector<PlanKey> keys(8, keyOf(10));
+  keys[1].request.type = DataType::Float64;
+  keys[2].request.op = ReduceOp::Max;
+  keys[3].request.inPlace = true;
+  keys[4].optionsHash = 1;
+  keys[5].sendTo = 1;
+  keys[6].recvFrom = 1;
+  keys[7].request.root = 2;
+  std::vector<const PlanEntry*> entries;
+  for (const PlanKey& key : keys) entries.push_back(cache.insert(entryOf(key)));
+  for (size_t i = 0; i < keys.size(); ++i) EXPECT_EQ(cache.find(keys[i]), entries[i]) << i;
+}
+
+TEST(PlanCacheTest, IsBoundedAndKeepsWhatAGroupUses) {
+  PlanCache cache;
+  const PlanEntry* last = nullptr;
+  for (size_t i = 0; i <= PlanCache::kMost; ++i) {
+    const PlanEntry* entry = cache.insert(entryOf(keyOf(i)));
+    if (i + 1 == PlanCache::kMost) last = entry;
+  }
+  EXPECT_EQ(cache.find(keyOf(0)), nullptr) << "it began anew";
+  EXPECT_EQ(last->record.count, PlanCache::kMost - 1) << "what was handed out just before is still there";
+}
+
+TEST(SignatureTest, CountsOnlyWhatRanksMustAgreeOn) {
+  algos::Request a = keyOf(100).request;
+  algos::Request b = a;
+  b.inPlace = true;
+  b.root = 3;  // AllReduce has none
+  EXPECT_EQ(signatureOf(a, true), signatureOf(b, true));
+  b.count = 101;
+  EXPECT_NE(signatureOf(a, true), signatureOf(b, true));
+  EXPECT_EQ(signatureOf(a, false), signatureOf(b, false));
+  b = a;
+  b.op = ReduceOp::Prod;
+  EXPECT_NE(signatureOf(a, true), signatureOf(b, true));
+}
+
+TEST(DescribeCallTest, SaysWhatTheUserCalled) {
+  control::CallRecord record;
+  record.kind = static_cast<uint32_t>(algos::Collective::Reduce);
+  record.count = 200;
+  record.dtype = static_cast<uint8_t>(DataType::Float32);
+  record.op = static_cast<uint8_t>(ReduceOp::Max);
+  record.root = 3;
+  EXPECT_EQ(describeCall(record), "Reduce(count 200, float, max, root 3)");
+  record.kind = static_cast<uint32_t>(algos::Collective::AllGather);
+  EXPECT_EQ(describeCall(record), "AllGather(count 200, float)");
+}
+
+TEST(HostStreamTest, WorksInOrderAndKeepsTheFirstError) {
+  HostStream stream;
+  std::vector<int> seen;
+  for (int i = 0; i < 100; ++i) {
+    stream.push([&seen, i]() -> Status {
+      seen.push_back(i);
+      if (i == 30 || i == 60) return makeError(Code::InvalidUsage, "work {}", i);
+      return {};
+    });
+  }
+  Status status = stream.synchronize();
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().message(), "work 30");
+  ASSERT_EQ(seen.size(), 100u) << "later work still ran";
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(seen[static_cast<size_t>(i)], i);
+  EXPECT_TRUE(stream.synchronize().ok()) << "told once";
+  EXPECT_TRUE(stream.query().ok());
+}
+
+TEST(HostStreamTest, SaysThatItIsBusy) {
+  HostStream stream;
+  std::promise<void> go;
+  stream.push([&] {
+    go.get_future().wait();
+    return Status();
+  });
+  Status busy = stream.query();
+  ASSERT_FALSE(busy.ok());
+  EXPECT_EQ(busy.error().code(), Code::InProgress);
+  go.set_value();
+  EXPECT_TRUE(stream.synchronize().ok());
+}
+
+TEST(HostStreamTest, CannotWaitForItself) {
+  HostStream stream;
+  Status inner;
+  stream.push([&] {
+    inner = stream.synchronize();
+    return Status();
+  });
+  EXPECT_TRUE(stream.synchronize().ok());
+  ASSERT_FALSE(inner.ok());
+  EXPECT_EQ(inner.error().code(), Code::InvalidUsage);
+}
+
+TEST(HostStreamTest, FinishesWhatIsQueuedBeforeItGoes) {
+  std::atomic<int> done{0};
+  {
+    HostStream stream;
+    for (int i = 0; i < 50; ++i) {
+      stream.push([&] {
+        ++done;
+        return Status();
+      });
+    }
+  }
+  EXPECT_EQ(done, 50);
+}
+
+TEST(TurnTest, TicketsAreServedInOrder) {
+  Communicator comm(1, 0, CommOptions());
+  constexpr int kWork = 60;
+  std::vector<uint64_t> tickets;
+  for (int i = 0; i < kWork; ++i) tickets.push_back(comm.takeTicket());
+  std::vector<int> order;
+  std::vector<std::thread> threads;
+  for (int i = kWork - 1; i >= 0; --i) {
+    threads.emplace_back([&, i] {
+      Turn turn(comm, tickets[static_cast<size_t>(i)]);
+      order.push_back(i);
+    });
+  }
+  {
+    Turn now(comm);  // comes behind all that was queued
+    ASSERT_EQ(order.size(), static_cast<size_t>(kWork));
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int i = 0; i < kWork; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
+}
+
+}  // namespace
+}  // namespace tutti::comm
