@@ -1,6 +1,7 @@
 // A PMIx client through libpmix.so.2, opened at run time. The structures are those of the PMIx standard,
 // versions 3 to 5, as far as the five calls below need them.
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -12,6 +13,7 @@ namespace {
 constexpr uint16_t kTypeString = 3;
 constexpr uint16_t kTypeInt = 6;
 constexpr uint8_t kScopeGlobal = 3;
+constexpr int kNotFound = -46;
 
 struct PmixProc {
   char nameSpace[256];
@@ -83,8 +85,13 @@ class PmixBoard final : public Board {
     PmixProc rankZero = self_;
     rankZero.rank = 0;
     PmixValue* found = nullptr;
-    TUTTI_TRY(
-        check(library_.get(&rankZero, key.c_str(), &timeout, 1, &found), "waiting for rank 0: PMIx_Get"));
+    // On a busy machine the server may answer "not found" before rank 0's value has reached it: ask again.
+    int status = library_.get(&rankZero, key.c_str(), &timeout, 1, &found);
+    while (status == kNotFound && !deadline.expired()) {
+      usleep(20'000);
+      status = library_.get(&rankZero, key.c_str(), &timeout, 1, &found);
+    }
+    TUTTI_TRY(check(status, "waiting for rank 0: PMIx_Get"));
     if (!found || found->type != kTypeString || !found->data.string) {
       return Error(Code::RemoteError, "PMIx_Get answered something other than a string");
     }

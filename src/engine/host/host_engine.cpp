@@ -35,6 +35,16 @@ bool inputStaysPut(const Job& job) {
            job.plan->algorithm == algos::Algorithm::OneShot);
 }
 
+/// Whether the buffer holds a block for (or of) every rank.
+bool hasWideInput(algos::Collective c) {
+  using enum algos::Collective;
+  return c == ReduceScatter || c == AllToAll || c == Scatter;
+}
+bool hasWideOutput(algos::Collective c) {
+  using enum algos::Collective;
+  return c == AllGather || c == AllToAll || c == Gather;
+}
+
 int64_t roundsOf(const Job& job, const Lane& lane) {
   if (job.vectors.sendCounts == nullptr) return job.plan->rounds(lane);
   size_t most = 0;
@@ -95,12 +105,13 @@ void HostEngine::start(JobState& state) {
   const bool large = bytes >= options_.directMinBytes;
   state.directInput = large && inputStaysPut(job);
   if (large && links_.nRanks() > 1 && !links_.allThreads()) {
-    auto look = [&](const void* buffer, SharedBuffer& out) {
+    auto look = [&](const void* buffer, bool wide, SharedBuffer& out) {
       if (buffer == nullptr) return;
-      if (auto spot = links_.share(buffer, bytes)) out = {true, *spot, static_cast<const std::byte*>(buffer)};
+      const size_t whole = wide ? bytes * static_cast<size_t>(links_.nRanks()) : bytes;
+      if (auto spot = links_.share(buffer, whole)) out = {true, *spot, static_cast<const std::byte*>(buffer)};
     };
-    if (state.directInput) look(job.input, state.input);
-    look(job.output, state.output);
+    if (state.directInput) look(job.input, hasWideInput(plan.request.collective), state.input);
+    look(job.output, hasWideOutput(plan.request.collective), state.output);
   }
 }
 

@@ -253,7 +253,7 @@ std::byte* StepPlayer::chooseTarget() {
 /// A plain send of the input, in place. True: done.
 bool StepPlayer::sendDirect() {
   if (!state_.directInput || step_.src.buffer != Buffer::Input || step_.recvFrom.count > 0 ||
-      step_.sendTo.count != 1 || step_.src.span != 1 || dst_ != nullptr) {
+      step_.sendTo.count != 1 || step_.src.span != 1 || step_.publishes || dst_ != nullptr) {
     return false;
   }
   const bool p2p = job_.callNumber == 0;
@@ -286,15 +286,17 @@ bool StepPlayer::sendDirect() {
 bool StepPlayer::publishDirect(const void* value) {
   if (isLL() || bytes_ < engine_.options_.directMinBytes) return false;
   Carrier carrier = Carrier::Direct;
-  uint64_t address = reinterpret_cast<uint64_t>(value);
-  uint32_t allocation = 0;
   const bool ofInput = step_.src.buffer == Buffer::Input && !step_.reduces;
   if (ofInput ? !state_.directInput : dst_ == nullptr) return false;
+  // What came in by a slot has been copied to dst by now; the slot itself is given back.
+  const void* place = ofInput ? value : dst_;
+  uint64_t address = reinterpret_cast<uint64_t>(place);
+  uint32_t allocation = 0;
   if (!links_.allThreads()) {
     const SharedBuffer& buffer = ofInput ? state_.input : state_.output;
     if (!buffer.shared) return false;
     carrier = Carrier::Shared;
-    address = buffer.offsetOf(value);
+    address = buffer.offsetOf(place);
     allocation = buffer.spot.allocation;
   }
   const int board = step_.publishChannel;
