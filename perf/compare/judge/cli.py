@@ -165,7 +165,7 @@ class Judge:
         args = self.args
         for number in range(1, args.max_rounds + 1):
             todo = [(ranks, coll, name, config) for ranks in args.ranks for coll in args.colls for name, config in ready
-                    if not self.enough((ranks, coll, name, config))]
+                    if coll not in peers.LACKS.get(name, ()) and not self.enough((ranks, coll, name, config))]
             if not todo:
                 return
             for at, (ranks, coll, name, config) in enumerate(todo, 1):

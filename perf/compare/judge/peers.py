@@ -46,6 +46,11 @@ CONFIGS = {
     ],
     "tutti-mem": [("ncclMemAlloc", [], {"COMPARE_MEMORY": "api"})],
 }
+# What a library does not have, in any form.
+LACKS = {
+    "oneccl": {"gather", "scatter"},
+    "floor": {"reduce_scatter", "all_gather", "alltoall", "broadcast", "reduce", "gather", "scatter"},
+}
 ALL = list(CONFIGS)
 FLOORS = ("floor",)
 OWN = ("tutti-mem",)
