@@ -270,6 +270,14 @@ Status HostEngine::play(std::span<const Job> jobs) {
     return moved;
   };
 
+  auto findFault = [&]() -> control::ControlPlane* {
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      control::ControlPlane& control = jobs[i].engine->control_;
+      if (!states[i].done && control.faultWord().load(std::memory_order_relaxed) != 0) return &control;
+    }
+    return nullptr;
+  };
+
   // Partly played: this rank's numbering no longer agrees with the others', so nobody may go on as if nothing
   // had been.
   auto giveUp = [&]() -> Status {
@@ -285,11 +293,7 @@ Status HostEngine::play(std::span<const Job> jobs) {
     bool moved = turn(allDone);
     if (failed != nullptr) return giveUp();
     if (allDone) return {};
-    for (size_t i = 0; i < jobs.size(); ++i) {
-      control::ControlPlane& control = jobs[i].engine->control_;
-      if (states[i].done || control.faultWord().load(std::memory_order_relaxed) == 0) continue;
-      return control::errorOf(control.fault());
-    }
+    if (control::ControlPlane* faulted = findFault()) return control::errorOf(faulted->fault());
     if (moved) {
       idle.reset();
       nextProbeNs = kFirstProbeNs;
@@ -315,6 +319,11 @@ Status HostEngine::play(std::span<const Job> jobs) {
       idle.reset();
       if (failed != nullptr) return giveUp();
       if (allDone) return {};
+      continue;
+    }
+    // A fault that came before the announcement has rung in vain.
+    if (findFault() != nullptr) {
+      transport::cancelSleep(bell);
       continue;
     }
     transport::sleep(bell, ticket, oneEngine ? idle.sleepNs() : 50'000);
