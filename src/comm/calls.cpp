@@ -288,6 +288,7 @@ class JobList {
         kernels::copy(receive.recv, send.send, send.count * sizeOf(send.type));
       }
     }
+    keepReusedInputsStaged();
     return {};
   }
 
@@ -303,6 +304,20 @@ class JobList {
   struct SelfPair {
     std::vector<P2pCall> sends, receives;
   };
+
+  /// A send from a buffer that a receive of the group writes to leaves by copies, as far as the FIFO reaches.
+  void keepReusedInputsStaged() {
+    for (Job& send : jobs_) {
+      if (send.callNumber != 0 || send.input == nullptr) continue;
+      const auto* begin = static_cast<const std::byte*>(send.input);
+      const auto* end = begin + send.plan->request.bytes();
+      send.inputReused = std::any_of(jobs_.begin(), jobs_.end(), [&](const Job& other) {
+        if (other.callNumber != 0 || other.output == nullptr) return false;
+        const auto* to = static_cast<const std::byte*>(other.output);
+        return to < end && begin < to + other.plan->request.bytes();
+      });
+    }
+  }
 
   Status addSelf(Communicator& comm, const P2pCall& call) {
     (call.isSend ? self_[&comm].sends : self_[&comm].receives).push_back(call);

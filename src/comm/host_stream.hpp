@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -29,14 +30,18 @@ class HostStream {
   Status query();
 
  private:
-  void run();
+  /// Shared with the thread: the stream may be destroyed by a piece of work on it that held its last owner.
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::deque<std::function<Status()>> queue;
+    bool busy = false;
+    bool closing = false;
+    Status firstError;
+  };
+  static void run(const std::shared_ptr<State>& state);
 
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::function<Status()>> queue_;
-  bool busy_ = false;
-  bool closing_ = false;
-  Status firstError_;
+  std::shared_ptr<State> state_ = std::make_shared<State>();
   std::thread thread_;
 };
 

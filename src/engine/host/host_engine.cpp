@@ -29,6 +29,7 @@ bool onlySends(const Plan& plan) {
 /// Whether peers may read the input in place while this rank goes on: not where it overwrites what they still
 /// read.
 bool inputStaysPut(const Job& job) {
+  if (job.inputReused) return false;
   const algos::Request& request = job.plan->request;
   if (algos::reduces(request.collective) && kernels::needsPreScale(job.reduction)) return false;
   return !(request.inPlace && request.collective == algos::Collective::AllReduce &&

@@ -29,7 +29,9 @@ struct Job {
   VectorCounts vectors;     ///< all null but for AllToAllV
   uint32_t signature = 0;   ///< travels with every message; two ranks made the same call if theirs are equal
   uint64_t callNumber = 0;  ///< as recorded with the control plane; 0 for send and receive
-  int after = -1;           ///< index of the job in the same span that must be done before this one starts
+  bool inputReused =
+      false;       ///< something else of the group writes into the input: peers must not read it in place
+  int after = -1;  ///< index of the job in the same span that must be done before this one starts
 };
 
 }  // namespace tutti::engine
