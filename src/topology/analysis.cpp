@@ -82,8 +82,13 @@ Result<Analysis> analyse(Graph& graph, const Settings& settings, int nodes, bool
     if (!forest.trees.empty()) a.graphs.push_back(std::move(forest));
   }
   a.searchMs = since(start);
-  if (prove)
-    for (const ChannelGraph& g : a.graphs) TUTTI_TRY(checkGraph(graph, *a.paths, g));
+  if (prove) {
+    std::erase_if(a.graphs, [&](const ChannelGraph& g) {
+      Status proof = checkGraph(graph, *a.paths, g);
+      if (!proof.ok()) a.refused.push_back(proof.error().message());
+      return !proof.ok();
+    });
+  }
   a.hash = hashOf(graph, a);
   return a;
 }

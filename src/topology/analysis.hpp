@@ -15,6 +15,8 @@ struct Analysis {
   int nodes = 1;
   std::unique_ptr<Paths> paths;
   std::vector<ChannelGraph> graphs;  ///< ring, tree, nvls, forest: those the machine can do
+  std::vector<std::string>
+      refused;  ///< graphs that were found but failed their proof: not in `graphs`, and why
   Bounds bounds;
   double pathsMs = 0;
   double searchMs = 0;
@@ -26,7 +28,8 @@ struct Analysis {
 };
 
 /// `graph` gets what paths decide about NICs, and one assumed NIC when there are several machines and none is
-/// known: it must outlive the result. With `prove`, every graph is checked, and one that fails is an error.
+/// known: it must outlive the result. With `prove`, every graph is checked, and one
+/// that fails is left out and told in `refused`.
 Result<Analysis> analyse(Graph& graph, const Settings& settings, int nodes, bool prove);
 
 /// NCCL's familiar lines for NCCL_DEBUG=INFO with subsystem GRAPH.

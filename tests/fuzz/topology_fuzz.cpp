@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       topology->graph.links.size() > 400)
     return 0;
   auto found = analyse(topology->graph, {}, 1 + static_cast<int>(size % 2), true);
-  if (!found.ok()) std::abort();
+  if (!found.ok()) std::abort();  // graphs that fail their proof are left out, not an error
   std::string graphs = writeXml(graphsToXml(found->graphs, topology->graph));
   auto document = parseXml(graphs, "graphs");
   if (!document.ok()) std::abort();

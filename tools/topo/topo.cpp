@@ -76,6 +76,7 @@ int show(const Options& options) {
   topology::Graph& graph = loaded->graph;
   auto analysis = topology::analyse(graph, *settings, options.nodes, true);
   if (!analysis.ok()) return complain(analysis.error());
+  for (const std::string& why : analysis->refused) std::cerr << "tutti topo: left out: " << why << '\n';
   if (!options.svg.empty())
     if (Status s = writeFile(options.svg, topology::renderSvg(graph, *analysis)); !s.ok())
       return complain(s.error());

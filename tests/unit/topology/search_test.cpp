@@ -43,6 +43,7 @@ double total(const Analysis& a, Pattern pattern) {
 Analysis analysed(Graph& graph, int nodes, const Settings& settings = {}) {
   auto a = analyse(graph, settings, nodes, true);
   EXPECT_TRUE(a.ok()) << a.error().message();
+  EXPECT_TRUE(a->refused.empty()) << a->refused.front();
   return std::move(a).value();
 }
 
@@ -143,6 +144,7 @@ TEST(Search, RandomMachinesAreFeasibleAndBelowTheBound) {
       ASSERT_TRUE(t.ok()) << t.error().message();
       auto a = analyse(t->graph, {}, nodes, true);
       ASSERT_TRUE(a.ok()) << "seed " << seed << ": " << a.error().message();
+      EXPECT_TRUE(a->refused.empty()) << "seed " << seed << ": " << a->refused.front();
       for (const ChannelGraph& g : a->graphs) {
         if (g.pattern != Pattern::Nvls)
           EXPECT_LE(a->efficiency(g, t->graph.ranks.size()), 1 + 1e-6)
