@@ -110,6 +110,7 @@ void dieDuringAllReduce(const DeathCase& c, int n, int victim, int afterUs) {
       victim);
   printf("  AllReduce %s/%s over %s, rank %d of %d died: last survivor knew after %.1f ms\n", c.algorithm,
          c.protocol, c.transport, victim, n, board.worstMs.load());
+  fflush(stdout);  // children inherit what is not written
   EXPECT_EQ(wrong, "");
 }
 
@@ -319,6 +320,43 @@ TEST(B_Mismatch, Processes) {
 TEST(B_Mismatch, ProcessesByTcp) {
   runMismatches(processes, "", "tcp");
 }
+// -----------------------------------------------------------------------------------------------------------
+// ranks that leave or stay away
+
+std::string oneLeaves(int rank, int, ncclComm_t comm) {
+  float value = 1;
+  RANK_TRY(ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr));
+  if (rank == 1) return "";  // destroys
+  ncclResult_t result = ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr);
+  const std::string error = ncclGetLastError(comm);
+  if (result == ncclSuccess) return "succeeded without rank 1";
+  return names(error, 1) ? "" : "does not name rank 1: " + error;
+}
+TEST(B_Leaving, Processes) {
+  EXPECT_EQ(ranks::asProcesses(3, oneLeaves), "");
+}
+TEST(B_Leaving, ProcessesByTcp) {
+  ranks::Settings settings(std::vector<ranks::Setting>{{"TUTTI_TRANSPORT", "tcp"}});
+  EXPECT_EQ(ranks::asProcesses(3, oneLeaves), "");
+}
+
+std::string oneIsLate(int rank, int, ncclComm_t comm) {
+  float value = 1;
+  RANK_TRY(ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr));
+  if (rank == 1) usleep(1'500'000);
+  ncclResult_t result = ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr);
+  const std::string error = ncclGetLastError(comm);
+  if (result == ncclSuccess) return "there was no time-out";
+  return names(error, 1) ? "" : "does not name rank 1: " + error;
+}
+TEST(B_Timeout, NamesTheMissingRank) {
+  ranks::Settings settings(std::vector<ranks::Setting>{{"TUTTI_TIMEOUT_MS", "500"}});
+  EXPECT_EQ(ranks::asProcesses(3, oneIsLate), "");
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// the same between threads; all forks are behind us
+
 TEST(C_Mismatch, Threads) {
   runMismatches(threads, "", "auto");
 }
@@ -344,41 +382,8 @@ TEST(C_Mismatch, SendAndReceive) {
       "");
 }
 
-// -----------------------------------------------------------------------------------------------------------
-// ranks that leave or stay away
-
-std::string oneLeaves(int rank, int, ncclComm_t comm) {
-  float value = 1;
-  RANK_TRY(ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr));
-  if (rank == 1) return "";  // destroys
-  ncclResult_t result = ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr);
-  const std::string error = ncclGetLastError(comm);
-  if (result == ncclSuccess) return "succeeded without rank 1";
-  return names(error, 1) ? "" : "does not name rank 1: " + error;
-}
-TEST(B_Leaving, Processes) {
-  EXPECT_EQ(ranks::asProcesses(3, oneLeaves), "");
-}
-TEST(B_Leaving, ProcessesByTcp) {
-  ranks::Settings settings(std::vector<ranks::Setting>{{"TUTTI_TRANSPORT", "tcp"}});
-  EXPECT_EQ(ranks::asProcesses(3, oneLeaves), "");
-}
 TEST(C_Leaving, Threads) {
   EXPECT_EQ(ranks::asThreads(3, oneLeaves), "");
-}
-
-std::string oneIsLate(int rank, int, ncclComm_t comm) {
-  float value = 1;
-  RANK_TRY(ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr));
-  if (rank == 1) usleep(1'500'000);
-  ncclResult_t result = ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr);
-  const std::string error = ncclGetLastError(comm);
-  if (result == ncclSuccess) return "there was no time-out";
-  return names(error, 1) ? "" : "does not name rank 1: " + error;
-}
-TEST(B_Timeout, NamesTheMissingRank) {
-  ranks::Settings settings(std::vector<ranks::Setting>{{"TUTTI_TIMEOUT_MS", "500"}});
-  EXPECT_EQ(ranks::asProcesses(3, oneIsLate), "");
 }
 TEST(C_Timeout, NamesTheMissingRank) {
   ranks::Settings settings(std::vector<ranks::Setting>{{"TUTTI_TIMEOUT_MS", "500"}});
