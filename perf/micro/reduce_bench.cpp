@@ -172,7 +172,14 @@ std::vector<Row> otherRows() {
     rows.push_back(
         {fmt::format("{}/sum/streaming", nameOf(type)), type, 2, [streaming, type, &arena](size_t bytes) {
            streaming(arena.out(), arena.sources()[0], arena.sources()[1], bytes / sizeOf(type));
+           streamFence();
          }});
+    const ReduceManyFn fourStreaming = resolveManyStreaming(type, ReduceOp::Sum);
+    rows.push_back({fmt::format("{}/sum/4 sources, streaming", nameOf(type)), type, 4,
+                    [fourStreaming, type, &arena](size_t bytes) {
+                      fourStreaming(arena.out(), arena.sources(), 4, bytes / sizeOf(type));
+                      streamFence();
+                    }});
   }
   for (int t = 0; t < kDataTypeCount; ++t) {
     const auto type = static_cast<DataType>(t);
@@ -192,8 +199,10 @@ std::vector<Row> otherRows() {
   }
   rows.push_back({"memcpy", DataType::Float32, 1,
                   [&arena](size_t bytes) { std::memcpy(arena.out(), arena.sources()[0], bytes); }});
-  rows.push_back({"copyStreaming", DataType::Float32, 1,
-                  [&arena](size_t bytes) { copyStreaming(arena.out(), arena.sources()[0], bytes); }});
+  rows.push_back({"copyStreaming", DataType::Float32, 1, [&arena](size_t bytes) {
+                    copyStreaming(arena.out(), arena.sources()[0], bytes);
+                    streamFence();
+                  }});
   return rows;
 }
 

@@ -205,16 +205,14 @@ void scale(void* dst, const void* src, size_t count, Factor factor) {
 
 template <class Format>
 void fillType(KernelTable& table) {
-  install<Float8Kernel<Format, kSum>>(table, Format::kType, kSum);
+  using Sum = Float8Kernel<Format, kSum>;
+  install<Sum>(table, Format::kType, kSum);
   install<Float8Kernel<Format, kProd>>(table, Format::kType, kProd);
   installOrder<Format::kType>(table);
   table.scale[static_cast<int>(Format::kType)] = scale<Format>;
 #if HWY_TARGET == HWY_AVX3
   if (__builtin_cpu_supports("avx512vbmi")) {
-    using Lookup = Float8LookupKernel<Format>;
-    table.pair[static_cast<int>(Format::kType)][kSum] = pair<Lookup>;
-    table.pairStreaming[static_cast<int>(Format::kType)][kSum] = pairStreaming<Lookup>;
-    table.many[static_cast<int>(Format::kType)][kSum] = many<Float8Kernel<Format, kSum>, Lookup>;
+    install<Sum, Float8LookupKernel<Format>>(table, Format::kType, kSum);
   }
 #endif
 }

@@ -96,29 +96,6 @@ void fillType(KernelTable& table, DataType type) {
   if constexpr (sizeof(T) <= 4) table.divide[static_cast<int>(type)] = divide<T>;
 }
 
-void copyStreaming(void* dst, const void* src, size_t bytes) {
-  if (bytes < 4 * kVecBytes) return copy(dst, src, bytes);
-  auto* to = static_cast<Byte*>(dst);
-  const auto* from = static_cast<const Byte*>(src);
-  if (to == from) return;
-  const ByteTag d;
-  hn::StoreU(loadBytes(from), d, to);
-  hn::StoreU(loadBytes(from + bytes - kVecBytes), d, to + bytes - kVecBytes);
-  size_t i = (0 - reinterpret_cast<uintptr_t>(to)) % kVecBytes;
-  for (; i + 4 * kVecBytes <= bytes; i += 4 * kVecBytes) {
-    const ByteVec v0 = loadBytes(from + i);
-    const ByteVec v1 = loadBytes(from + i + kVecBytes);
-    const ByteVec v2 = loadBytes(from + i + 2 * kVecBytes);
-    const ByteVec v3 = loadBytes(from + i + 3 * kVecBytes);
-    hn::Stream(v0, d, to + i);
-    hn::Stream(v1, d, to + i + kVecBytes);
-    hn::Stream(v2, d, to + i + 2 * kVecBytes);
-    hn::Stream(v3, d, to + i + 3 * kVecBytes);
-  }
-  for (; i + kVecBytes <= bytes; i += kVecBytes) hn::Stream(loadBytes(from + i), d, to + i);
-  hwy::FlushStream();
-}
-
 void fillIntegers(KernelTable& table) {
   fillType<int8_t>(table, DataType::Int8);
   fillType<uint8_t>(table, DataType::Uint8);
@@ -126,7 +103,7 @@ void fillIntegers(KernelTable& table) {
   fillType<uint32_t>(table, DataType::Uint32);
   fillType<int64_t>(table, DataType::Int64);
   fillType<uint64_t>(table, DataType::Uint64);
-  table.copyStreaming = copyStreaming;
+  table.copyStreaming = streamCopy;
 }
 
 }  // namespace tutti::kernels::HWY_NAMESPACE

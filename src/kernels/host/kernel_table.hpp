@@ -32,8 +32,9 @@ struct KernelTable {
   ReduceFn pair[kDataTypeCount][kArithmeticOpCount];
   ReduceFn pairStreaming[kDataTypeCount][kArithmeticOpCount];
   ReduceManyFn many[kDataTypeCount][kArithmeticOpCount];
+  ReduceManyFn manyStreaming[kDataTypeCount][kArithmeticOpCount];
   ScaleFn scale[kDataTypeCount];
-  DivideFn divide[kDataTypeCount];  ///< null for Float16 and Float8, whose Avg is scaled before
+  DivideFn divide[kDataTypeCount];  ///< not used for Float16 and Float8, whose Avg is scaled before
   CopyFn copyStreaming;
 };
 

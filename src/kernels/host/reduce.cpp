@@ -53,6 +53,10 @@ ReduceFn resolve2Streaming(DataType type, ReduceOp op) {
   return active().pairStreaming[index(type)][arithmeticOp(op)];
 }
 
+ReduceManyFn resolveManyStreaming(DataType type, ReduceOp op) {
+  return active().manyStreaming[index(type)][arithmeticOp(op)];
+}
+
 ReduceManyFn resolveMany(DataType type, ReduceOp op) {
   return active().many[index(type)][arithmeticOp(op)];
 }
@@ -67,6 +71,11 @@ void reduce2Streaming(const Reduction& reduction, void* dst, const void* a, cons
 
 void reduceMany(const Reduction& reduction, void* dst, const void* const* srcs, int nSrcs, size_t count) {
   resolveMany(reduction.type, reduction.op)(dst, srcs, nSrcs, count);
+}
+
+void reduceManyStreaming(const Reduction& reduction, void* dst, const void* const* srcs, int nSrcs,
+                         size_t count) {
+  resolveManyStreaming(reduction.type, reduction.op)(dst, srcs, nSrcs, count);
 }
 
 void preScale(const Reduction& reduction, void* dst, const void* src, size_t count) {

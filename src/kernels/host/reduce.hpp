@@ -28,6 +28,11 @@
 //  - Avg of Float16 and Float8: inputs are multiplied by 1/nRanks first, so that the sum cannot leave the
 //  narrow range.
 //
+// The ...Streaming forms compute the same, but write dst past the caches (non-temporal stores): for a dst so
+// large or so far away that this core will not read it soon, or that a core without a shared cache reads
+// next. Such stores are NOT ordered with the stores after them: call streamFence() before the flag, release
+// store or unlock that tells somebody else of the data. One fence may cover any number of calls.
+//
 // Thread safety: all functions may be called from any thread. Nothing here allocates, locks or makes a system
 // call, except the first call of a process, which reads the parameter TUTTI_SIMD.
 #pragma once
@@ -37,6 +42,12 @@
 #include <cstring>
 
 #include "core/dtype.hpp"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#else
+#include <atomic>
+#endif
 
 namespace tutti::kernels {
 
@@ -64,15 +75,18 @@ using ReduceManyFn = void (*)(void* dst, const void* const* srcs, int nSrcs, siz
 
 /// The kernels themselves, for callers that look up once and call often. Never null.
 ReduceFn resolve2(DataType type, ReduceOp op);
-/// The same with non-temporal stores where dst is element-aligned and no source; ends with a store fence.
-ReduceFn resolve2Streaming(DataType type, ReduceOp op);
 ReduceManyFn resolveMany(DataType type, ReduceOp op);
+/// Streaming where dst is element-aligned, no source, and at least two vectors long; else as above.
+ReduceFn resolve2Streaming(DataType type, ReduceOp op);
+ReduceManyFn resolveManyStreaming(DataType type, ReduceOp op);
 
 /// The arithmetic part of a reduction (no pre-scaling, no division); counts are in elements.
 void reduce2(const Reduction& reduction, void* dst, const void* a, const void* b, size_t count);
-/// For a dst that this core will not read soon, or that a core without a shared cache reads next.
-void reduce2Streaming(const Reduction& reduction, void* dst, const void* a, const void* b, size_t count);
 void reduceMany(const Reduction& reduction, void* dst, const void* const* srcs, int nSrcs, size_t count);
+/// See "Streaming" at the top: streamFence() is left to the caller.
+void reduce2Streaming(const Reduction& reduction, void* dst, const void* a, const void* b, size_t count);
+void reduceManyStreaming(const Reduction& reduction, void* dst, const void* const* srcs, int nSrcs,
+                         size_t count);
 
 /// True where each rank must pass its input through preScale() before it enters the sum.
 constexpr bool needsPreScale(const Reduction& reduction) {
@@ -122,8 +136,17 @@ inline void copy(void* dst, const void* src, size_t bytes) {
   if (bytes < 64) return copySmall(dst, src, bytes);
   if (dst != src) std::memcpy(dst, src, bytes);
 }
-/// copy() with non-temporal stores, ended by a store fence: for a dst that this core will not read soon, or
-/// that a core without a shared cache reads next.
+/// copy() with non-temporal stores, at any alignment of both: streamFence() is left to the caller. The first
+/// and the last vector of dst, and copies of less than four vectors, are stored the plain way.
 void copyStreaming(void* dst, const void* src, size_t bytes);
+
+/// Orders the streaming stores of this thread before its later stores.
+inline void streamFence() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#else
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
 
 }  // namespace tutti::kernels

@@ -92,6 +92,7 @@ void fillOp(KernelTable& table) {
   table.pair[t][o] = pair<type, op>;
   table.pairStreaming[t][o] = pair<type, op>;
   table.many[t][o] = many<type, op>;
+  table.manyStreaming[t][o] = many<type, op>;
 }
 
 template <DataType type>

@@ -20,7 +20,6 @@
 #define TUTTI_SIMD_LOOPS_INL_H
 #endif
 
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include "kernels/host/float_mode.hpp"
@@ -42,6 +41,29 @@ struct NoSpecial {};
 
 HWY_INLINE ByteVec loadBytes(const Byte* p) {
   return hn::LoadU(ByteTag(), p);
+}
+
+/// Streams as copyStreaming() does; small or aliasing copies go the plain way.
+inline void streamCopy(void* dst, const void* src, size_t bytes) {
+  if (bytes < 4 * kVecBytes) return copy(dst, src, bytes);
+  auto* to = static_cast<Byte*>(dst);
+  const auto* from = static_cast<const Byte*>(src);
+  if (to == from) return;
+  const ByteTag d;
+  hn::StoreU(loadBytes(from), d, to);
+  hn::StoreU(loadBytes(from + bytes - kVecBytes), d, to + bytes - kVecBytes);
+  size_t i = (0 - reinterpret_cast<uintptr_t>(to)) % kVecBytes;
+  for (; i + 4 * kVecBytes <= bytes; i += 4 * kVecBytes) {
+    const ByteVec v0 = loadBytes(from + i);
+    const ByteVec v1 = loadBytes(from + i + kVecBytes);
+    const ByteVec v2 = loadBytes(from + i + 2 * kVecBytes);
+    const ByteVec v3 = loadBytes(from + i + 3 * kVecBytes);
+    hn::Stream(v0, d, to + i);
+    hn::Stream(v1, d, to + i + kVecBytes);
+    hn::Stream(v2, d, to + i + 2 * kVecBytes);
+    hn::Stream(v3, d, to + i + 3 * kVecBytes);
+  }
+  for (; i + kVecBytes <= bytes; i += kVecBytes) hn::Stream(loadBytes(from + i), d, to + i);
 }
 
 /// Fewer than kVecBytes bytes, zeros behind them.
@@ -70,6 +92,15 @@ HWY_NOINLINE void plainPart(Byte* dst, const void* const* srcs, int nSrcs, size_
   reduceFloat8From(K::kType, K::kOp, dst, srcs, nSrcs, offset / sizeof(typename K::T), elements);
 }
 
+template <bool kStream>
+HWY_INLINE void storeBytes(ByteVec v, Byte* p) {
+  if constexpr (kStream) {
+    hn::Stream(v, ByteTag(), p);
+  } else {
+    hn::StoreU(v, ByteTag(), p);
+  }
+}
+
 /// kVectors vectors of a op b. `dst` may be a or b.
 template <class K, bool kStream, int kVectors = 1>
 HWY_INLINE void pairStep(Byte* dst, const Byte* a, const Byte* b) {
@@ -84,13 +115,7 @@ HWY_INLINE void pairStep(Byte* dst, const Byte* a, const Byte* b) {
     const void* srcs[2] = {a, b};
     return plainPart<K>(dst, srcs, 2, 0, kVectors * kVecBytes / sizeof(typename K::T));
   }
-  for (int v = 0; v < kVectors; ++v) {
-    if constexpr (kStream) {
-      hn::Stream(results[v], ByteTag(), dst + v * kVecBytes);
-    } else {
-      hn::StoreU(results[v], ByteTag(), dst + v * kVecBytes);
-    }
-  }
+  for (int v = 0; v < kVectors; ++v) storeBytes<kStream>(results[v], dst + v * kVecBytes);
 }
 
 template <class K>
@@ -150,11 +175,10 @@ void pairStreaming(void* dst, const void* a, const void* b, size_t count) {
   const bool aligned = reinterpret_cast<uintptr_t>(dst) % sizeof(typename K::T) == 0;
   if (!aligned || dst == a || dst == b || bytes < 2 * kVecBytes) return pair<K>(dst, a, b, count);
   pairLoop<K, true>(static_cast<Byte*>(dst), static_cast<const Byte*>(a), static_cast<const Byte*>(b), bytes);
-  hwy::FlushStream();
 }
 
 /// `kVectors` vectors at byte `offset` of all sources, to `dst`.
-template <class K, int kVectors>
+template <class K, bool kStream, int kVectors>
 HWY_INLINE void manyStep(Byte* dst, const void* const* srcs, int nSrcs, size_t offset) {
   typename K::Special special{};
   typename K::Wide wide[kVectors];
@@ -169,7 +193,24 @@ HWY_INLINE void manyStep(Byte* dst, const void* const* srcs, int nSrcs, size_t o
   if (HWY_UNLIKELY(K::isSpecial(special))) {
     return plainPart<K>(dst, srcs, nSrcs, offset, kVectors * kVecBytes / sizeof(typename K::T));
   }
-  for (int v = 0; v < kVectors; ++v) hn::StoreU(results[v], ByteTag(), dst + v * kVecBytes);
+  for (int v = 0; v < kVectors; ++v) storeBytes<kStream>(results[v], dst + v * kVecBytes);
+}
+
+template <class K, bool kStream>
+HWY_INLINE void manyLoop(Byte* dst, const void* const* srcs, int nSrcs, size_t bytes) {
+  constexpr size_t kBlock = kVecBytes * K::kUnroll;
+  size_t i = 0;
+  if constexpr (kStream) {  // as in pairLoop
+    i = (0 - reinterpret_cast<uintptr_t>(dst)) % kVecBytes;
+    if (i != 0) manyStep<K, false, 1>(dst, srcs, nSrcs, 0);
+  }
+  HWY_ALIGN Byte tail[kVecBytes];
+  const size_t tailStart = bytes - kVecBytes;
+  const bool hasTail = (bytes - i) % kVecBytes != 0;
+  if (hasTail) manyStep<K, false, 1>(tail, srcs, nSrcs, tailStart);
+  for (; i + kBlock <= bytes; i += kBlock) manyStep<K, kStream, K::kUnroll>(dst + i, srcs, nSrcs, i);
+  for (; i + kVecBytes <= bytes; i += kVecBytes) manyStep<K, kStream, 1>(dst + i, srcs, nSrcs, i);
+  if (hasTail) hn::StoreU(hn::Load(ByteTag(), tail), ByteTag(), dst + tailStart);
 }
 
 /// `Pair` is the kernel for two sources, where that is another one.
@@ -197,15 +238,22 @@ void many(void* dst, const void* const* srcs, int nSrcs, size_t count) {
     if (HWY_UNLIKELY(K::isSpecial(special))) return plainPart<K>(to, srcs, nSrcs, 0, count);
     return storePart(result, to, bytes);
   }
-  constexpr size_t kBlock = kVecBytes * K::kUnroll;
-  HWY_ALIGN Byte tail[kVecBytes];
-  const size_t tailStart = bytes - kVecBytes;
-  const bool hasTail = bytes % kVecBytes != 0;
-  if (hasTail) manyStep<K, 1>(tail, srcs, nSrcs, tailStart);
-  size_t i = 0;
-  for (; i + kBlock <= bytes; i += kBlock) manyStep<K, K::kUnroll>(to + i, srcs, nSrcs, i);
-  for (; i + kVecBytes <= bytes; i += kVecBytes) manyStep<K, 1>(to + i, srcs, nSrcs, i);
-  if (hasTail) hn::StoreU(hn::Load(ByteTag(), tail), ByteTag(), to + tailStart);
+  manyLoop<K, false>(to, srcs, nSrcs, bytes);
+}
+
+template <class K, class Pair = K>
+void manyStreaming(void* dst, const void* const* srcs, int nSrcs, size_t count) {
+  if (nSrcs == 2) return pairStreaming<Pair>(dst, srcs[0], srcs[1], count);
+  const size_t bytes = count * sizeof(typename K::T);
+  if (nSrcs == 1) return streamCopy(dst, srcs[0], bytes);
+  if (K::kFloating && HWY_UNLIKELY(!floatModeIsDefault())) {
+    const DefaultFloatMode mode;
+    return manyStreaming<K, Pair>(dst, srcs, nSrcs, count);
+  }
+  bool streams = reinterpret_cast<uintptr_t>(dst) % sizeof(typename K::T) == 0 && bytes >= 2 * kVecBytes;
+  for (int s = 0; s < nSrcs; ++s) streams = streams && dst != srcs[s];
+  if (!streams) return many<K, Pair>(dst, srcs, nSrcs, count);
+  manyLoop<K, true>(static_cast<Byte*>(dst), srcs, nSrcs, bytes);
 }
 
 /// dst[i] = f(src[i]) vector by vector; f(dst, src) does one vector and may be given buffers.
@@ -229,12 +277,13 @@ HWY_INLINE void mapVectors(void* dst, const void* src, size_t count, F f) {
   if (hasTail) hn::StoreU(hn::Load(ByteTag(), tail), ByteTag(), to + tailStart);
 }
 
-template <class K>
+template <class K, class Pair = K>
 void install(KernelTable& table, DataType type, int op) {
   const int t = static_cast<int>(type);
-  table.pair[t][op] = pair<K>;
-  table.pairStreaming[t][op] = pairStreaming<K>;
-  table.many[t][op] = many<K>;
+  table.pair[t][op] = pair<Pair>;
+  table.pairStreaming[t][op] = pairStreaming<Pair>;
+  table.many[t][op] = many<K, Pair>;
+  table.manyStreaming[t][op] = manyStreaming<K, Pair>;
 }
 
 /// Gives a kernel with combine() its combineAll().

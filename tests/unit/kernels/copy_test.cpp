@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "kernels/host/kernel_table.hpp"
@@ -41,6 +44,32 @@ TEST(Copy, StreamingAtEveryLevel) {
   }
 }
 
+/// What other threads see behind a flag is the data, when the fence stands before the flag.
+TEST(Copy, StreamedDataIsThereWhenItsFlagIs) {
+  constexpr size_t kBytes = 4096;
+  constexpr int kRounds = 2000;
+  std::vector<unsigned char> source(kBytes), shared(kBytes);
+  std::atomic<int> ready{0}, taken{0};
+  std::thread reader([&] {
+    for (int round = 1; round <= kRounds; ++round) {
+      while (ready.load(std::memory_order_acquire) < round) std::this_thread::yield();
+      const auto expected = static_cast<unsigned char>(round);
+      EXPECT_EQ(shared.front(), expected);
+      EXPECT_EQ(shared[kBytes / 2], expected);
+      EXPECT_EQ(shared.back(), expected);
+      taken.store(round, std::memory_order_release);
+    }
+  });
+  for (int round = 1; round <= kRounds; ++round) {
+    std::fill(source.begin(), source.end(), static_cast<unsigned char>(round));
+    while (taken.load(std::memory_order_acquire) < round - 1) std::this_thread::yield();
+    copyStreaming(shared.data(), source.data(), kBytes);
+    streamFence();
+    ready.store(round, std::memory_order_release);
+  }
+  reader.join();
+}
+
 TEST(Copy, OntoItself) {
   std::vector<unsigned char> data(1000);
   std::iota(data.begin(), data.end(), static_cast<unsigned char>(0));
@@ -65,6 +94,7 @@ TEST(SimdLevel, EveryTableIsComplete) {
         EXPECT_NE(table.pair[t][op], nullptr);
         EXPECT_NE(table.pairStreaming[t][op], nullptr);
         EXPECT_NE(table.many[t][op], nullptr);
+        EXPECT_NE(table.manyStreaming[t][op], nullptr);
       }
       EXPECT_NE(table.scale[t], nullptr);
       EXPECT_NE(table.divide[t], nullptr);

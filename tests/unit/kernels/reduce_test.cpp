@@ -142,9 +142,12 @@ TEST_P(EveryTypeAndOp, ManySourcesAgreeWithTheReference) {
     for (int s = 0; s < nSrcs; ++s) views.push_back(inputs[static_cast<size_t>(s)].data());
     const Bytes expected = nSrcs == 1 ? inputs[0] : reference::reduce(type(), op(), views, kMaxCount);
     for (const SimdLevel level : levels()) {
-      const ReduceManyFn fn = kernelTable(level).many[typeIndex()][opIndex()];
+      const KernelTable& table = kernelTable(level);
+      const ReduceManyFn plain = table.many[typeIndex()][opIndex()];
+      const ReduceManyFn streaming = table.manyStreaming[typeIndex()][opIndex()];
       for (const size_t count : kCounts) {
-        for (int alias = -1; alias < nSrcs; alias += 4) {  // dst apart, or one of the sources
+        // dst apart (streamed, to where a vector starts and where none does, and not), or one of the sources
+        for (int alias = -3; alias < nSrcs; alias += alias < 0 ? 1 : 4) {
           std::vector<Placed> placed;
           std::vector<const void*> srcs;
           for (int s = 0; s < nSrcs; ++s) {
@@ -152,9 +155,11 @@ TEST_P(EveryTypeAndOp, ManySourcesAgreeWithTheReference) {
                                 static_cast<size_t>(s * 7) % 64);
           }
           for (Placed& source : placed) srcs.push_back(source.data());
-          Placed apart(Bytes(count * size).data(), count * size, 5);
+          Placed apart(Bytes(count * size).data(), count * size, alias == -1 ? 5 : alias == -2 ? 24 : 0);
           Placed& out = alias < 0 ? apart : placed[static_cast<size_t>(alias)];
-          fn(out.data(), srcs.data(), nSrcs, count);
+          const bool streams = alias == -3 || alias == -2 || alias == 4;
+          (streams ? streaming : plain)(out.data(), srcs.data(), nSrcs, count);
+          streamFence();
           ASSERT_EQ(difference(type(), out.data(), expected, count), "")
               << nameOf(level) << " sources " << nSrcs << " count " << count << " alias " << alias;
           ASSERT_TRUE(out.guardsIntact()) << nameOf(level) << " sources " << nSrcs << " count " << count;
