@@ -52,6 +52,10 @@ Extent Plan::extent(const Lane& lane, int64_t round, int block) const {
   return {part.offset + begin + blockBegin, std::min(chunk, left - blockBegin)};
 }
 
+Extent Plan::scratchExtent(const Lane& lane, int64_t round, int block) const {
+  return {static_cast<size_t>(block) * chunkCount, extent(lane, round, block % nBlocks).count};
+}
+
 int64_t Plan::boardRounds() const {
   if (!usesBoards) return 0;
   int64_t most = 0;

@@ -26,31 +26,47 @@
 
 namespace tutti::algos {
 
-/// A number that walks with a repeated step: at(k) = base + stride*k, wrapped into [0, modulus) when modulus
-/// > 0.
+/// A number that walks with a repeated step: at(k) = offset + (base + stride*k), the bracket wrapped into
+/// [0, modulus) when modulus > 0.
 struct Affine {
   int32_t base = 0;
   int32_t stride = 0;
   int32_t modulus = 0;
+  int32_t offset = 0;
 
-  int at(int k) const {
-    int64_t value = base + static_cast<int64_t>(stride) * k;
+  /// `extra` is added inside the wrap.
+  int at(int k, int64_t extra = 0) const {
+    int64_t value = base + static_cast<int64_t>(stride) * k + extra;
     if (modulus > 0) {
       value %= modulus;
       if (value < 0) value += modulus;
     }
-    return static_cast<int>(value);
+    return static_cast<int>(value + offset);
   }
   bool operator==(const Affine&) const = default;
 };
 
-enum class Buffer : uint8_t { None, Input, Output };
+/// Scratch: memory of the engine's for the length of a call, Plan::scratchBlocks blocks that every round uses
+/// anew.
+enum class Buffer : uint8_t { None, Input, Output, Scratch };
 
-/// `span` neighbouring blocks of a buffer, the first at index.at(k).
+/// `span` blocks of a buffer: neighbours from index.at(k) on, or a pattern of them. One message (or one
+/// value) holds them all, packed in the order of i. The pattern is made of runs: `run` blocks, `pace` apart,
+/// and then the next run `jump` further on; the starts of runs wrap with the index.
 struct BlockRef {
   Buffer buffer = Buffer::None;
   Affine index;
   int32_t span = 1;
+  int32_t run = 0;  ///< blocks in a run; 0: all of them
+  int32_t jump = 0;
+  int32_t pace = 1;
+
+  /// The i-th block at repetition k.
+  int at(int k, int i) const {
+    const int64_t in = run == 0 ? i : i % run;
+    const int64_t start = run == 0 ? index.at(k) : index.at(k, static_cast<int64_t>(i / run) * jump);
+    return static_cast<int>(start + in * pace);
+  }
   bool operator==(const BlockRef&) const = default;
 };
 
@@ -128,6 +144,7 @@ struct Plan {
   int32_t nBlocks = 1;
   size_t chunkCount = 1;  ///< elements of a block per round, at most
   bool usesBoards = false;
+  int32_t scratchBlocks = 0;  ///< of chunkCount elements each
   std::vector<Lane> lanes;
 
   /// Elements of this lane's part of the vector (Split), or of each block (PerRank).
@@ -136,6 +153,9 @@ struct Plan {
   /// Block `block` of round `round`, in Input or Output (both have the same numbering; see inputOffset in the
   /// engine).
   Extent extent(const Lane& lane, int64_t round, int block) const;
+  /// Scratch block `block`: where it lies in the scratch memory, whatever the round; it is as long as block
+  /// (block mod nBlocks) of the round.
+  Extent scratchExtent(const Lane& lane, int64_t round, int block) const;
   /// Most board rounds of any lane: how far a call moves the board numbering.
   int64_t boardRounds() const;
 
@@ -150,6 +170,7 @@ struct Limits {
   size_t llBytes = 3584;           ///< payload of one LL message or LL board slot
   bool boards = false;             ///< every rank can read every rank's board
   int depth = 4;
+  int ranksPerHost = 0;  ///< hosts hold this many consecutive ranks each; 0: they do not, or nobody knows
 };
 
 /// Text form, one line per step; parsePlan reads it back. See docs/plans.md.

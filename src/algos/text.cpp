@@ -2,6 +2,7 @@
 #include "algos/text.hpp"
 
 #include <charconv>
+#include <cstdlib>
 #include <limits>
 #include <optional>
 
@@ -19,9 +20,11 @@ constexpr int kMostSteps = 1 << 20;
 // ---- writing
 
 std::string textOf(const Affine& a) {
-  std::string text = fmt::format("{}", a.base);
+  std::string text = fmt::format("{}", a.modulus != 0 ? a.base : static_cast<int64_t>(a.base) + a.offset);
   if (a.stride != 0) text += fmt::format("{:+}k", a.stride);
   if (a.modulus != 0) text += fmt::format(" mod {}", a.modulus);
+  if (a.modulus != 0 && a.offset != 0)
+    text += fmt::format(" {} {}", a.offset < 0 ? '-' : '+', std::abs(static_cast<int64_t>(a.offset)));
   return text;
 }
 
@@ -36,6 +39,8 @@ std::string_view nameOf(Buffer buffer) {
       return "input";
     case Buffer::Output:
       return "output";
+    case Buffer::Scratch:
+      return "scratch";
     case Buffer::None:
       break;
   }
@@ -43,8 +48,12 @@ std::string_view nameOf(Buffer buffer) {
 }
 
 std::string textOf(const BlockRef& ref) {
-  return fmt::format("{}[{}{}]", nameOf(ref.buffer), textOf(ref.index),
-                     ref.span == 1 ? "" : fmt::format(" span {}", ref.span));
+  std::string text = fmt::format("{}[{}", nameOf(ref.buffer), textOf(ref.index));
+  if (ref.span != 1) text += fmt::format(" span {}", ref.span);
+  if (ref.run != 0) text += fmt::format(" run {}", ref.run);
+  if (ref.jump != 0) text += fmt::format(" jump {}", ref.jump);
+  if (ref.pace != 1) text += fmt::format(" pace {}", ref.pace);
+  return text + "]";
 }
 
 std::string textOf(const Peers& peers) {
@@ -101,15 +110,22 @@ Error bad(std::string text) {
   return Error(Code::InvalidArgument, std::move(text));
 }
 
-/// "3", "3-1k", "3-1k mod 4", "3 mod 4"
+/// "3", "3-1k", "3-1k mod 4", "3 mod 4", "3-1k mod 4 + 8"
 Result<Affine> affineOf(std::string_view text) {
   Affine a;
   const std::string whole(text);
   auto wrong = [&] {
-    return makeError(Code::InvalidArgument, "'{}' is not like 3, 3-1k or 3-1k mod 4", whole);
+    return makeError(Code::InvalidArgument, "'{}' is not like 3, 3-1k, 3-1k mod 4 or 3-1k mod 4 + 8", whole);
   };
   if (size_t mod = text.find(" mod "); mod != std::string_view::npos) {
-    auto modulus = number<int32_t>(trimmed(text.substr(mod + 5)));
+    std::string_view wrap = trimmed(text.substr(mod + 5));
+    if (size_t sign = wrap.find_first_of("+-"); sign != std::string_view::npos && sign > 0) {
+      auto offset = number<int32_t>(trimmed(wrap.substr(sign + 1)));
+      if (!offset || *offset <= 0) return wrong();
+      a.offset = wrap[sign] == '-' ? -*offset : *offset;
+      wrap = trimmed(wrap.substr(0, sign));
+    }
+    auto modulus = number<int32_t>(wrap);
     if (!modulus || *modulus <= 0) return wrong();
     a.modulus = *modulus;
     text = trimmed(text.substr(0, mod));
@@ -144,17 +160,29 @@ Result<BlockRef> blockOf(std::string_view word) {
     ref.buffer = Buffer::Input;
   } else if (name == nameOf(Buffer::Output)) {
     ref.buffer = Buffer::Output;
+  } else if (name == nameOf(Buffer::Scratch)) {
+    ref.buffer = Buffer::Scratch;
   } else if (name != nameOf(Buffer::None)) {
-    return makeError(Code::InvalidArgument, "'{}' is neither input nor output", name);
+    return makeError(Code::InvalidArgument, "'{}' is none of input, output and scratch", name);
   }
   std::string_view index = word.substr(bracket + 1, word.size() - bracket - 2);
-  if (size_t span = index.find(" span "); span != std::string_view::npos) {
-    auto blocks = number<int32_t>(trimmed(index.substr(span + 6)));
-    if (!blocks || *blocks < 1)
-      return makeError(Code::InvalidArgument, "'{}': the span is not 1 or more", word);
-    ref.span = *blocks;
-    index = trimmed(index.substr(0, span));
-  }
+  // From the back, so that each takes what stands behind it.
+  auto take = [&](std::string_view key, int32_t least, int32_t most, int32_t& out) -> Status {
+    const size_t at = index.find(key);
+    if (at == std::string_view::npos) return {};
+    auto value = number<int32_t>(trimmed(index.substr(at + key.size())));
+    if (!value || *value < least || *value > most) {
+      return makeError(Code::InvalidArgument, "'{}': behind{}must stand a number from {} to {}", word, key,
+                       least, most);
+    }
+    out = *value;
+    index = trimmed(index.substr(0, at));
+    return {};
+  };
+  TUTTI_TRY(take(" pace ", -kMostRanks, kMostRanks, ref.pace));
+  TUTTI_TRY(take(" jump ", -kMostRanks, kMostRanks, ref.jump));
+  TUTTI_TRY(take(" run ", 1, kMostRanks, ref.run));
+  TUTTI_TRY(take(" span ", 1, kMostRanks, ref.span));
   TUTTI_ASSIGN(ref.index, affineOf(index));
   return ref;
 }
@@ -326,7 +354,8 @@ Status setFlag(const Pair& pair, bool& out) {
 
 constexpr std::string_view kHeaderKeys[] = {"ranks", "rank",      "count",    "type",   "op",
                                             "root",  "algorithm", "protocol", "layout", "blocks",
-                                            "chunk", "boards",    "inplace"};
+                                            "chunk", "boards",    "inplace",  "scratch"};
+constexpr size_t kOptionalKeys = 1;  // the last ones
 
 Status setHeader(const Pair& pair, Plan& plan) {
   Request& request = plan.request;
@@ -341,6 +370,7 @@ Status setHeader(const Pair& pair, Plan& plan) {
   if (key == "protocol") return setName(pair, plan.protocol, protocolFromName(value));
   if (key == "blocks") return setNumber(pair, plan.nBlocks, 1, kMostRanks);
   if (key == "chunk") return setNumber(pair, plan.chunkCount, 1, kMostChunk);
+  if (key == "scratch") return setNumber(pair, plan.scratchBlocks, 0, kMostRanks);
   if (key == "boards") return setFlag(pair, plan.usesBoards);
   if (key == "inplace") return setFlag(pair, request.inPlace);
   if (key == "layout") {
@@ -371,7 +401,7 @@ Result<Plan> headerOf(std::string_view line) {
     }
     TUTTI_TRY(setHeader(pair, plan));
   }
-  for (size_t i = 0; i < std::size(kHeaderKeys); ++i) {
+  for (size_t i = 0; i + kOptionalKeys < std::size(kHeaderKeys); ++i) {
     if (!(seen >> i & 1)) return makeError(Code::InvalidArgument, "the header lacks {}=", kHeaderKeys[i]);
   }
   if (plan.rank >= plan.request.nRanks) {
@@ -439,10 +469,11 @@ std::string toText(const Plan& plan) {
   const Request& r = plan.request;
   std::string text = fmt::format(
       "plan {} ranks={} rank={} count={} type={} op={} root={} algorithm={} protocol={} layout={} blocks={} "
-      "chunk={} boards={} inplace={}\n",
+      "chunk={} boards={} inplace={}{}\n",
       nameOf(r.collective), r.nRanks, plan.rank, r.count, nameOf(r.type), nameOf(r.op), r.root,
       nameOf(plan.algorithm), nameOf(plan.protocol), plan.layout == Layout::Split ? "split" : "perRank",
-      plan.nBlocks, plan.chunkCount, plan.usesBoards ? "yes" : "no", r.inPlace ? "yes" : "no");
+      plan.nBlocks, plan.chunkCount, plan.usesBoards ? "yes" : "no", r.inPlace ? "yes" : "no",
+      plan.scratchBlocks > 0 ? fmt::format(" scratch={}", plan.scratchBlocks) : "");
   for (const Lane& lane : plan.lanes) text += textOf(lane);
   return text;
 }

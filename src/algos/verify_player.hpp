@@ -25,6 +25,13 @@ class Player {
   struct Region {
     int memory = -1;
     size_t begin = 0;
+    bool operator==(const Region&) const = default;
+  };
+  /// A block of a play's source or destination.
+  struct Stretch {
+    Region region;
+    size_t count = 0;
+    bool operator==(const Stretch&) const = default;
   };
   struct Message {
     size_t count = 0;
@@ -64,7 +71,7 @@ class Player {
   struct Rank {
     const Plan* plan = nullptr;
     Buffers buffers;
-    Memory memory[2];  ///< input and output; only the first one where they are aliased
+    Memory memory[3];  ///< input, output and scratch; input and output are one, the first, where aliased
     std::vector<Published> boards[2];
     std::vector<uint64_t> acks[2];  ///< by writer: what this rank has finished reading of its boards
     bool inputDirect = false;
@@ -81,8 +88,6 @@ class Player {
     Event event;
     std::vector<size_t> counts;  ///< elements of each block of the span
     size_t total = 0;
-    Region source;  ///< of the local block
-    Region target;  ///< of the destination
   };
   Result<Outcome> playOne(LaneState& state);
   Result<bool> ready(Play& play);
@@ -92,6 +97,7 @@ class Player {
   Status takeMessage(Play& play, int index, std::vector<Piece>& value);
   Status takeBoard(Play& play, int peer, std::vector<Piece>& value);
   Status reduce(Play& play, std::vector<Piece>& value);
+  Status store(Play& play, const std::vector<Piece>& value);
   Status put(Play& play, const std::vector<Piece>& value);
   Status putMessage(Play& play, int peer, const std::vector<Piece>& value);
   Status publish(Play& play, const std::vector<Piece>& value);
@@ -100,7 +106,9 @@ class Player {
 
   // Memory.
   void prepareMemory(std::span<const Plan> plans, Rank& rank);
-  Result<Region> regionOf(const Play& play, const BlockRef& ref, size_t count, const char* what) const;
+  Status stretchesOf(const Play& play, const BlockRef& ref, const char* what,
+                     std::vector<Stretch>& out) const;
+  static bool overlap(std::vector<Stretch> a, const std::vector<Stretch>& b);
   Status locate(Play& play);
 
   Fifo& fifo(int channel, int from, int to);
@@ -123,7 +131,8 @@ class Player {
   std::vector<Rank> ranks_;
   std::vector<LaneState> lanes_;
   std::unordered_map<uint64_t, Fifo> fifos_;
-  std::vector<Piece> scratch_, scratchOut_;
+  std::vector<Piece> scratch_, stretch_;
+  std::vector<Stretch> sourceAt_, targetAt_;  ///< of the play that is going on
   std::vector<std::vector<Piece>> sources_;
   std::vector<Value> combined_;
   VerifyStats stats_;

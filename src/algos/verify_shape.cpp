@@ -10,6 +10,8 @@ namespace {
 // The engine's: two channels for collectives, one for send and receive; two boards.
 constexpr int kChannels = 3;
 constexpr int kBoards = 2;
+// Repetitions of a step times blocks of a play: a file may ask for anything.
+constexpr int kMostWork = 1 << 24;
 
 template <typename... Args>
 Error wrong(fmt::format_string<Args...> format, Args&&... args) {
@@ -18,12 +20,27 @@ Error wrong(fmt::format_string<Args...> format, Args&&... args) {
 
 Status checkBlock(const Plan& plan, const BlockRef& ref, int repeat, const char* what) {
   if (ref.span < 1) return wrong("the span of {} is {}", what, ref.span);
+  if (ref.run < 0 || ref.span > kMostWork / repeat) {
+    return wrong("the pattern of {} has runs of {}, a span of {}, repeated {} times", what, ref.run, ref.span,
+                 repeat);
+  }
+  const bool scratch = ref.buffer == Buffer::Scratch;
+  const int blocks = scratch ? plan.scratchBlocks : plan.nBlocks;
+  std::vector<char> seen(ref.span > 1 ? blocks : 0);
   for (int k = 0; k < repeat; ++k) {
-    const int64_t first = ref.index.at(k);
-    if (first >= 0 && first + ref.span <= plan.nBlocks) continue;
-    return wrong("{} is block {}{}, but the plan has blocks 0 to {}{}", what, first,
-                 ref.span > 1 ? fmt::format(" to {}", first + ref.span - 1) : "", plan.nBlocks - 1,
-                 repeat > 1 ? fmt::format(" (k = {})", k) : "");
+    std::fill(seen.begin(), seen.end(), 0);
+    for (int i = 0; i < ref.span; ++i) {
+      const int block = ref.at(k, i);
+      const std::string which = repeat > 1 ? fmt::format(" (k = {})", k) : "";
+      if (block < 0 || block >= blocks) {
+        return wrong("{} is block {}{}, but the plan has {}blocks 0 to {}{}", what, block,
+                     ref.span > 1 ? fmt::format(" (number {} of {})", i, ref.span) : "",
+                     scratch ? "scratch " : "", blocks - 1, which);
+      }
+      if (ref.span == 1) continue;
+      if (seen[block]) return wrong("{} holds block {} twice{}", what, block, which);
+      seen[block] = 1;
+    }
   }
   return {};
 }
@@ -53,7 +70,9 @@ Status checkPeers(const Plan& plan, const Peers& peers, int repeat, const char* 
 Status checkSources(const Step& step) {
   if (step.reduces) {
     if (step.src.buffer == Buffer::None) return wrong("it reduces without a local block");
-    if (step.src.span != 1) return wrong("it reduces {} blocks at once", step.src.span);
+    if (step.src.span != 1 && (step.readFrom != Reads::None || step.publishes)) {
+      return wrong("it reduces {} blocks at once off or onto a board", step.src.span);
+    }
     if (step.readFrom == Reads::One) return wrong("a reduction reads all boards or none, not one");
     if ((step.readFrom == Reads::All) == (step.recvFrom.count > 0)) {
       return wrong("a reduction takes either received chunks or all boards");
@@ -76,7 +95,7 @@ Status checkSources(const Step& step) {
 }
 
 Status checkStep(const Plan& plan, const Step& step) {
-  if (step.repeat < 1) return wrong("it is repeated {} times", step.repeat);
+  if (step.repeat < 1 || step.repeat > kMostWork) return wrong("it is repeated {} times", step.repeat);
   TUTTI_TRY(checkSources(step));
   if (step.dst.buffer == Buffer::Input) return wrong("it writes the input");
   if (step.dst.buffer == Buffer::None && step.sendTo.count == 0 && !step.publishes) {
@@ -97,6 +116,9 @@ Status checkStep(const Plan& plan, const Step& step) {
     return wrong("it reads board {}, but there are boards 0 and 1", step.readChannel);
   }
   if (step.publishes) {
+    if (step.dst.span > 1 ||
+        (step.src.span > 1 && (step.dst.buffer != Buffer::None || step.sendTo.count > 0)))
+      return wrong("it publishes several blocks and puts them elsewhere too: use two steps");
     if (step.publishChannel >= kBoards) {
       return wrong("it publishes on board {}, but there are boards 0 and 1", step.publishChannel);
     }
@@ -143,6 +165,9 @@ Status checkOwners(const Plan& plan) {
 }
 
 Status checkPlan(const Plan& plan) {
+  if (plan.scratchBlocks < 0 || plan.scratchBlocks > kMostWork) {
+    return wrong("rank {}: {} scratch blocks", plan.rank, plan.scratchBlocks);
+  }
   if (plan.lanes.size() > 256) return wrong("rank {}: {} lanes", plan.rank, plan.lanes.size());
   for (size_t l = 0; l < plan.lanes.size(); ++l) {
     const Lane& lane = plan.lanes[l];
@@ -206,6 +231,7 @@ Buffers buffersOf(const Plan& plan, const std::vector<size_t>& counts) {
 
 Extent extentOf(const Plan& plan, const Lane& lane, const std::vector<size_t>& counts, int64_t round,
                 Buffer buffer, int block) {
+  if (buffer == Buffer::Scratch) return plan.scratchExtent(lane, round, block);
   if (counts.empty()) return plan.extent(lane, round, block);
   const size_t n = static_cast<size_t>(plan.request.nRanks), rank = static_cast<size_t>(plan.rank);
   const bool input = buffer == Buffer::Input;
@@ -242,6 +268,8 @@ Status checkShape(std::span<const Plan> plans, const VerifyOptions& options) {
         first.layout != Layout::PerRank || first.nBlocks != first.request.nRanks) {
       return wrong("counts are for AllToAllV over one block per rank, {} of them", n * n);
     }
+    if (std::any_of(plans.begin(), plans.end(), [](const Plan& plan) { return plan.scratchBlocks > 0; }))
+      return wrong("a plan for blocks of different lengths has no scratch blocks");
     if (*std::max_element(options.counts.begin(), options.counts.end()) > first.request.count) {
       return wrong("a count is larger than the call's, {}", first.request.count);
     }

@@ -30,6 +30,7 @@ class ConcretePlayer {
       const auto& b = rank.buffers;
       rank.memory[0].resize(b.aliased ? std::max(b.inputAt + b.input, b.outputAt + b.output) : b.input);
       rank.memory[1].resize(b.aliased ? 0 : b.output);
+      rank.memory[2].resize(static_cast<size_t>(plan.scratchBlocks) * plan.chunkCount);
       for (auto& board : rank.acks) board.resize(plans.size());
       for (size_t i = 0; i < b.input; ++i) {
         rank.memory[0][(b.aliased ? b.inputAt : 0) + i] = mix(static_cast<Word>(plan.rank) << 32 | i);
@@ -92,7 +93,7 @@ class ConcretePlayer {
   };
   struct Rank {
     verify::Buffers buffers;
-    std::vector<Word> memory[2];
+    std::vector<Word> memory[3];
     Slot boards[2][2];
     std::vector<uint64_t> acks[2];
   };
@@ -128,14 +129,26 @@ class ConcretePlayer {
   Word* at(LaneState& s, Buffer buffer, int block, size_t count) {
     Rank& rank = ranks_[s.rank];
     const auto& b = rank.buffers;
-    const bool input = buffer == Buffer::Input;
-    const size_t offset = plans_[s.rank].extent(*s.lane, s.round, block).offset;
-    if (block < 0 || offset + count > (input ? b.input : b.output)) {
+    const bool input = buffer == Buffer::Input, scratch = buffer == Buffer::Scratch;
+    const size_t size = scratch ? rank.memory[2].size() : input ? b.input : b.output;
+    if (block < 0) {
       broken();
       return nullptr;
     }
+    const size_t offset = extentOf(s, buffer, block).offset;
+    if (offset + count > size) {
+      broken();
+      return nullptr;
+    }
+    if (scratch) return rank.memory[2].data() + offset;
     auto& memory = rank.memory[b.aliased || input ? 0 : 1];
     return memory.data() + (b.aliased ? (input ? b.inputAt : b.outputAt) : 0) + offset;
+  }
+
+  Extent extentOf(const LaneState& s, Buffer buffer, int block) const {
+    const Plan& plan = plans_[s.rank];
+    return buffer == Buffer::Scratch ? plan.scratchExtent(*s.lane, s.round, block)
+                                     : plan.extent(*s.lane, s.round, block);
   }
 
   bool isRank(int r, const LaneState& s) const {
@@ -148,10 +161,13 @@ class ConcretePlayer {
     const int n = static_cast<int>(plans_.size()), k = s.repeat;
     Rank& me = ranks_[s.rank];
     const BlockRef& sized = step.src.buffer != Buffer::None ? step.src : step.dst;
-    const int first = sized.index.at(k);
-    if (first < 0 || first + sized.span > plan.nBlocks) return broken();
     size_t total = 0;
-    for (int i = 0; i < sized.span; ++i) total += plan.extent(*s.lane, s.round, first + i).count;
+    for (int i = 0; i < sized.span; ++i) {
+      const int block = sized.at(k, i);
+      if (block < 0 || block >= (sized.buffer == Buffer::Scratch ? plan.scratchBlocks : plan.nBlocks))
+        return broken();
+      total += extentOf(s, sized.buffer, block).count;
+    }
     const uint64_t seq = static_cast<uint64_t>(s.round) + 1;
     std::vector<int> readers;
     for (int p = 0; step.readFrom == Reads::All && p < n; ++p) {
@@ -202,16 +218,15 @@ class ConcretePlayer {
     // Sources, as pointers: who reads in place sees what is there now.
     std::deque<std::vector<Word>> kept;
     auto local = [&]() -> const Word* {
-      const Word* from = at(s, step.src.buffer, step.src.index.at(k), step.src.span == 1 ? total : 0);
-      if (from == nullptr || step.src.buffer != Buffer::Input || !reduces(plan.request.collective))
-        return from;
-      auto& scaled = kept.emplace_back();
+      const bool scales = step.src.buffer == Buffer::Input && reduces(plan.request.collective);
+      if (step.src.span == 1 && !scales) return at(s, step.src.buffer, step.src.at(k, 0), total);
+      auto& packed = kept.emplace_back();
       for (int i = 0; i < step.src.span; ++i) {
-        const size_t count = plan.extent(*s.lane, s.round, first + i).count;
-        const Word* block = at(s, Buffer::Input, step.src.index.at(k) + i, count);
-        for (size_t e = 0; block != nullptr && e < count; ++e) scaled.push_back(block[e] * 3);
+        const size_t count = extentOf(s, step.src.buffer, step.src.at(k, i)).count;
+        const Word* block = at(s, step.src.buffer, step.src.at(k, i), count);
+        for (size_t e = 0; block != nullptr && e < count; ++e) packed.push_back(block[e] * (scales ? 3 : 1));
       }
-      return broken_ ? nullptr : scaled.data();
+      return broken_ ? nullptr : packed.data();
     };
     auto read = [&](const Message& m) { return m.direct != nullptr ? m.direct : m.data.data(); };
     auto board = [&](int p) {
@@ -239,28 +254,25 @@ class ConcretePlayer {
     if (sources.empty()) return broken();
 
     std::vector<Word> value;
-    if (!step.reduces && step.src.span > 1 && kept.empty()) {
-      for (int i = 0; i < step.src.span; ++i) {
-        const size_t count = plan.extent(*s.lane, s.round, first + i).count;
-        const Word* block = at(s, step.src.buffer, step.src.index.at(k) + i, count);
-        if (block == nullptr) return broken();
-        value.insert(value.end(), block, block + count);
-      }
-    } else {
-      for (size_t e = 0; e < total; ++e) {
-        Word w = sources[0][e];
-        for (size_t i = 1; i < sources.size(); ++i) w = combine(w, sources[i][e]);
-        if (step.reduces && step.finishes) w *= 5;
-        value.push_back(w);
-      }
+    for (size_t e = 0; e < total; ++e) {
+      Word w = sources[0][e];
+      for (size_t i = 1; i < sources.size(); ++i) w = combine(w, sources[i][e]);
+      if (step.reduces && step.finishes) w *= 5;
+      value.push_back(w);
     }
 
     Word* dst = nullptr;
     if (step.dst.buffer != Buffer::None) {
       if (step.dst.buffer == Buffer::Input) return broken();
-      dst = at(s, step.dst.buffer, step.dst.index.at(k), total);
-      if (dst == nullptr) return false;
-      std::copy(value.begin(), value.end(), dst);
+      size_t done = 0;
+      for (int i = 0; i < step.dst.span; ++i) {
+        const size_t count =
+            step.dst.span == 1 ? total : extentOf(s, step.dst.buffer, step.dst.at(k, i)).count;
+        Word* block = at(s, step.dst.buffer, step.dst.at(k, i), count);
+        if (block == nullptr) return false;
+        if (dst == nullptr) dst = block;
+        for (size_t e = 0; e < count && done < value.size(); ++e) block[e] = value[done++];
+      }
     }
     const bool inputStays = !(plan.request.inPlace && plan.algorithm == Algorithm::OneShot) && kept.empty();
     for (int i = 0; i < step.sendTo.count; ++i) {
@@ -276,7 +288,8 @@ class ConcretePlayer {
       slot = {seq, step.publishFor, {}};
       size_t done = 0;
       for (int i = 0; i < step.src.span; ++i) {
-        const size_t count = step.src.span == 1 ? total : plan.extent(*s.lane, s.round, first + i).count;
+        const size_t count =
+            step.src.span == 1 ? total : extentOf(s, step.src.buffer, step.src.at(k, i)).count;
         Message m{{value.begin() + static_cast<long>(done), value.begin() + static_cast<long>(done + count)},
                   nullptr,
                   count};

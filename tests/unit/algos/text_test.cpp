@@ -75,7 +75,7 @@ TEST(PlanText, BadStepsNameTheLineAndTheReason) {
       {"send input[0 mod 0] to 1", "not like 3, 3-1k"},
       {"send input[99999999999] to 1", "not like 3, 3-1k"},
       {"send input[0 span 0] to 1", "span"},
-      {"send middle[0] to 1", "neither input nor output"},
+      {"send middle[0] to 1", "none of input, output and scratch"},
       {"send input[0] input[1] to 1", "second local block"},
       {"send input[0] to 1 to 2", "stands twice"},
       {"send input[0] to 1 x0", "once or more"},
