@@ -99,6 +99,11 @@ void HostEngine::start(JobState& state) {
   for (size_t i = 0; i < plan.lanes.size(); ++i) {
     state.lanes[i] = LaneState{&plan.lanes[i], 0, roundsOf(job, plan.lanes[i]), 0, 0, -1};
   }
+  if (const size_t bytes = plan.scratchBlocks * plan.chunkCount * plan.request.elementBytes();
+      bytes > state.scratchBytes) {
+    state.scratch.reset(new std::byte[bytes]);
+    state.scratchBytes = bytes;
+  }
   state.outstanding.clear();
   state.input = {};
   state.output = {};

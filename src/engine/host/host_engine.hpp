@@ -71,6 +71,8 @@ struct JobState {
   bool directInput = false;  ///< peers may read the input buffer in place, instead of a copy of it
   SharedBuffer input;        ///< where the buffers lie in shared memory, if they do
   SharedBuffer output;
+  std::unique_ptr<std::byte[]> scratch;  ///< the plan's scratch blocks; kept from job to job
+  size_t scratchBytes = 0;
   bool started = false;
   bool done = false;
 };

@@ -10,6 +10,7 @@
 
 namespace tutti::engine {
 
+using algos::BlockRef;
 using algos::Buffer;
 using algos::Extent;
 using algos::Order;
@@ -30,13 +31,14 @@ StepPlayer::StepPlayer(HostEngine& engine, JobState& state, LaneState& lane)
       k_(lane.repeat),
       elementBytes_(plan_.request.elementBytes()) {
   sized_ = step_.src.buffer != Buffer::None ? &step_.src : &step_.dst;
-  chunk_ = extentOf(sized_->buffer, sized_->index.at(k_));
+  chunk_ = extentOf(sized_->buffer, sized_->at(k_, 0));
   bytes_ = chunk_.count * elementBytes_;
   for (int i = 1; i < sized_->span; ++i)
-    bytes_ += extentOf(sized_->buffer, sized_->index.at(k_) + i).count * elementBytes_;
+    bytes_ += extentOf(sized_->buffer, sized_->at(k_, i)).count * elementBytes_;
 }
 
 Extent StepPlayer::extentOf(Buffer buffer, int block) const {
+  if (buffer == Buffer::Scratch) return plan_.scratchExtent(*lane_.lane, lane_.round, block);
   if (job_.vectors.sendCounts == nullptr) return plan_.extent(*lane_.lane, lane_.round, block);
   const bool input = buffer == Buffer::Input;
   const size_t count = input ? job_.vectors.sendCounts[block] : job_.vectors.recvCounts[block];
@@ -46,8 +48,21 @@ Extent StepPlayer::extentOf(Buffer buffer, int block) const {
 }
 
 const std::byte* StepPlayer::at(Buffer buffer, size_t element) const {
-  const void* base = buffer == Buffer::Input ? job_.input : job_.output;
+  const void* base = buffer == Buffer::Input    ? job_.input
+                     : buffer == Buffer::Output ? job_.output
+                                                : state_.scratch.get();
   return static_cast<const std::byte*>(base) + element * elementBytes_;
+}
+
+/// Whether the blocks of `ref` lie one behind the other.
+bool StepPlayer::isOnePiece(const BlockRef& ref) const {
+  Extent last = extentOf(ref.buffer, ref.at(k_, 0));
+  for (int i = 1; i < ref.span; ++i) {
+    const Extent next = extentOf(ref.buffer, ref.at(k_, i));
+    if (next.count > 0 && last.count > 0 && next.offset != last.offset + last.count) return false;
+    if (next.count > 0) last = next;
+  }
+  return true;
 }
 
 // ----------------------------------------------------------------------------------------------------------------
@@ -134,19 +149,25 @@ StepPlayer::Outcome StepPlayer::readsReady() {
 // sources
 
 const void* StepPlayer::localSource() {
-  const std::byte* source = at(step_.src.buffer, chunk_.offset);
-  if (step_.src.buffer != Buffer::Input || !kernels::needsPreScale(job_.reduction) ||
-      !algos::reduces(plan_.request.collective)) {
-    return source;
-  }
-  std::byte* scaled = engine_.scratch(nextScratch_++, bytes_);
+  const BlockRef& src = step_.src;
+  const std::byte* source = at(src.buffer, chunk_.offset);
+  const bool scales = src.buffer == Buffer::Input && kernels::needsPreScale(job_.reduction) &&
+                      algos::reduces(plan_.request.collective);
+  // What is only published may lie in several pieces: distribute() takes them one by one.
+  const bool packs = src.span > 1 && (!step_.publishes || step_.sendTo.count > 0) && !isOnePiece(src);
+  if (!scales && !packs) return source;
+  std::byte* packed = engine_.scratch(nextScratch_++, bytes_);
   size_t done = 0;
-  for (int i = 0; i < step_.src.span; ++i) {
-    const Extent piece = extentOf(step_.src.buffer, step_.src.index.at(k_) + i);
-    kernels::preScale(job_.reduction, scaled + done, at(step_.src.buffer, piece.offset), piece.count);
+  for (int i = 0; i < src.span; ++i) {
+    const Extent piece = extentOf(src.buffer, src.at(k_, i));
+    if (scales) {
+      kernels::preScale(job_.reduction, packed + done, at(src.buffer, piece.offset), piece.count);
+    } else {
+      kernels::copy(packed + done, at(src.buffer, piece.offset), piece.count * elementBytes_);
+    }
     done += piece.count * elementBytes_;
   }
-  return scaled;
+  return packed;
 }
 
 /// The bytes of a message, wherever its header says they are. `target`: where they will end up if they are
@@ -253,7 +274,7 @@ std::byte* StepPlayer::chooseTarget() {
 /// A plain send of the input, in place. True: done.
 bool StepPlayer::sendDirect() {
   if (!state_.directInput || step_.src.buffer != Buffer::Input || step_.recvFrom.count > 0 ||
-      step_.sendTo.count != 1 || step_.src.span != 1 || step_.publishes || dst_ != nullptr) {
+      step_.sendTo.count != 1 || step_.src.span != 1 || step_.publishes || step_.dst.buffer != Buffer::None) {
     return false;
   }
   const bool p2p = job_.callNumber == 0;
@@ -318,6 +339,15 @@ bool StepPlayer::publishDirect(const void* value) {
 void StepPlayer::distribute(const void* value) {
   const auto* bytes = static_cast<const std::byte*>(value);
   if (dst_ != nullptr && value != dst_) kernels::copy(dst_, value, bytes_);
+  if (scattered_) {
+    size_t done = 0;
+    for (int i = 0; i < step_.dst.span; ++i) {
+      const Extent piece = extentOf(step_.dst.buffer, step_.dst.at(k_, i));
+      auto* to = const_cast<std::byte*>(at(step_.dst.buffer, piece.offset));
+      kernels::copy(to, bytes + done, piece.count * elementBytes_);
+      done += piece.count * elementBytes_;
+    }
+  }
   for (int i = 0; i < step_.sendTo.count; ++i) {
     SendEnd& end = links_.sendEnd(lane_.lane->channel, step_.sendTo.peer[i].at(k_));
     if (isLL()) {
@@ -335,8 +365,7 @@ void StepPlayer::distribute(const void* value) {
   const bool packed = step_.src.span == 1 || value != at(step_.src.buffer, chunk_.offset);
   size_t done = 0;
   for (int i = 0; i < step_.src.span; ++i) {
-    const Extent piece =
-        step_.src.span == 1 ? chunk_ : extentOf(step_.src.buffer, step_.src.index.at(k_) + i);
+    const Extent piece = step_.src.span == 1 ? chunk_ : extentOf(step_.src.buffer, step_.src.at(k_, i));
     const std::byte* from = packed ? bytes + done : at(step_.src.buffer, piece.offset);
     const size_t length = piece.count * elementBytes_;
     if (isLL()) {
@@ -388,8 +417,11 @@ StepPlayer::Outcome StepPlayer::play() {
   if ((step_.sendTo.count > 0 || step_.publishes) && !sendsReady()) return Outcome::Blocked;
 
   if (step_.dst.buffer != Buffer::None) {
-    dst_ = const_cast<std::byte*>(
-        at(step_.dst.buffer, extentOf(step_.dst.buffer, step_.dst.index.at(k_)).offset));
+    scattered_ = step_.dst.span > 1 && !isOnePiece(step_.dst);
+    if (!scattered_) {
+      dst_ = const_cast<std::byte*>(
+          at(step_.dst.buffer, extentOf(step_.dst.buffer, step_.dst.at(k_, 0)).offset));
+    }
   }
   if (!isLL() && sendDirect()) return Outcome::Moved;
 
@@ -397,12 +429,13 @@ StepPlayer::Outcome StepPlayer::play() {
     std::byte* target = chooseTarget();
     if (!gather(target)) return Outcome::Failed;
     const auto& sources = engine_.sources_;
+    const size_t count = bytes_ / elementBytes_;
     if (nSources_ == 2) {
-      kernels::reduce2(job_.reduction, target, sources[0], sources[1], chunk_.count);
+      kernels::reduce2(job_.reduction, target, sources[0], sources[1], count);
     } else {
-      kernels::reduceMany(job_.reduction, target, sources.data(), static_cast<int>(nSources_), chunk_.count);
+      kernels::reduceMany(job_.reduction, target, sources.data(), static_cast<int>(nSources_), count);
     }
-    if (step_.finishes) kernels::finish(job_.reduction, target, chunk_.count);
+    if (step_.finishes) kernels::finish(job_.reduction, target, count);
     distribute(target);
   } else {
     const void* value = nullptr;

@@ -16,6 +16,7 @@ class StepPlayer {
  private:
   algos::Extent extentOf(algos::Buffer buffer, int block) const;
   const std::byte* at(algos::Buffer buffer, size_t element) const;
+  bool isOnePiece(const algos::BlockRef& ref) const;
   bool isLL() const { return plan_.protocol == algos::Protocol::LL; }
   uint64_t boardSlot() const { return state_.boardBase + static_cast<uint64_t>(lane_.round) + 1; }
 
@@ -52,7 +53,8 @@ class StepPlayer {
   const algos::BlockRef* sized_;  ///< the block reference that says how long the chunk is
   algos::Extent chunk_;           ///< its first block's
   size_t bytes_ = 0;              ///< of the whole span, packed
-  std::byte* dst_ = nullptr;
+  std::byte* dst_ = nullptr;      ///< where the value goes, if that is one piece of memory
+  bool scattered_ = false;        ///< it goes to several
   size_t nextScratch_ = 0;
   size_t nSources_ = 0;
 };
