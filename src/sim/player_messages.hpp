@@ -1,0 +1,191 @@
+// Player: connections, and messages crossing links. Included by player.cpp.
+#pragma once
+
+#include "sim/player.hpp"
+
+namespace tutti::sim {
+
+/// The connection of peer i of a step; kNone: the way is broken.
+template <bool Tracked>
+uint32_t Player<Tracked>::connOf(const Lane& lane, const PlayStep& step, int i) {
+  const algos::Affine& peer = programs_.peer(step.peersAt + static_cast<uint32_t>(i));
+  const size_t at = lane.connAt + step.connAt + static_cast<uint32_t>(i);
+  const bool still = peer.stride == 0;
+  if (still && laneConns_[at] != kNone) return laneConns_[at];
+  const int self = workload_.items[lane.item].groups.positionIn(static_cast<int>(lane.rank));
+  const int other = peer.at(static_cast<int>(lane.k));
+  const uint32_t channel = programs_.lane(lane.program).channel;
+  const uint32_t c =
+      i < step.receives ? resolve(lane, channel, other, self) : resolve(lane, channel, self, other);
+  if (still) laneConns_[at] = c;
+  return c;
+}
+
+template <bool Tracked>
+uint32_t Player<Tracked>::resolve(const Lane& lane, uint32_t channel, int fromPosition, int toPosition) {
+  const Groups& groups = workload_.items[lane.item].groups;
+  auto from = static_cast<int64_t>(groups.member(static_cast<int>(lane.rank), fromPosition));
+  auto to = static_cast<int64_t>(groups.member(static_cast<int>(lane.rank), toPosition));
+  if (options_.period > 0) {
+    // Pairs that differ by whole periods are one.
+    const int64_t shift = from / options_.period * options_.period;
+    from -= shift;
+    to = ((to - shift) % workload_.nRanks + workload_.nRanks) % workload_.nRanks;
+  }
+  const uint64_t key = static_cast<uint64_t>(lane.item) << 52 | static_cast<uint64_t>(channel) << 44 |
+                       static_cast<uint64_t>(from) << 22 | static_cast<uint64_t>(to);
+  uint32_t& entry = connMap_[key];
+  if (entry != kNone) return entry;
+  const auto c = static_cast<uint32_t>(conns_.size());
+  entry = c;
+  conns_.emplace_back();
+  conns_[c].from = static_cast<uint32_t>(from);
+  conns_[c].to = static_cast<uint32_t>(to);
+  connect(c, key, lane.item);
+  return error_ ? kNone : c;
+}
+
+template <bool Tracked>
+void Player<Tracked>::connect(uint32_t c, uint64_t key, uint32_t item) {
+  Conn& conn = conns_[c];
+  const Item& call = workload_.items[item];
+  const int from = static_cast<int>(conn.from);
+  const int to = static_cast<int>(conn.to);
+  conn.depth = static_cast<uint16_t>(call.limits.depth);
+  conn.slotsAt = static_cast<uint32_t>(slots_.size());
+  slots_.resize(slots_.size() + conn.depth);
+  conn.flag = call.protocol == algos::Protocol::LL ? 0 : psFromUs(options_.costs.handoverUs);
+
+  const uint64_t ways = network_.ways(from, to);
+  const uint64_t wanted = network_.adaptive ? std::min(ways, kMostWays) : 1;
+  const uint64_t hash = mixed(options_.seed ^ mixed(key));
+  const uint64_t apart = std::max<uint64_t>(1, ways / wanted);
+  conn.routesAt = static_cast<uint32_t>(routes_.size());
+  conn.ways = 0;
+  uint32_t broken = kNone;
+  for (uint64_t w = 0; w < wanted; ++w) {
+    scratch_.clear();
+    network_.route(from, to, (hash + w * apart) % ways, scratch_);
+    uint32_t dead = kNone;
+    TimePs latency = 0;
+    for (uint32_t l : scratch_) {
+      if (network_.links()[l].dead) dead = l;
+      latency += network_.links()[l].latency;
+    }
+    if (dead != kNone) {
+      broken = dead;
+      continue;
+    }
+    conn.back = conn.ways == 0 ? latency : std::min(conn.back, latency);
+    ++conn.ways;
+    routes_.push_back(static_cast<uint32_t>(scratch_.size()));
+    routes_.insert(routes_.end(), scratch_.begin(), scratch_.end());
+  }
+  if (conn.ways > 0) return;
+  fail(makeError(Code::RemoteError, "{} from rank {} to rank {}: the link {} on its way is dead{}", call.name,
+                 from, to, network_.linkName(broken),
+                 wanted > 1 ? ", and so are the other ways that were tried" : ""));
+}
+
+/// Of several ways, the one whose fullest link is free first.
+template <bool Tracked>
+uint32_t Player<Tracked>::chooseWay(const Conn& conn) const {
+  uint32_t best = conn.routesAt;
+  TimePs bestFree = kUnknown;
+  uint32_t at = conn.routesAt;
+  for (int w = 0; w < conn.ways; ++w) {
+    TimePs free = 0;
+    for (uint32_t i = 1; i <= routes_[at]; ++i) free = std::max(free, network_.links()[routes_[at + i]].free);
+    if (free < bestFree) {
+      best = at;
+      bestFree = free;
+    }
+    at += routes_[at] + 1;
+  }
+  return best;
+}
+
+template <bool Tracked>
+void Player<Tracked>::send(uint32_t c, uint16_t slot, uint64_t bytes, S at) {
+  ++report_.messages;
+  uint32_t m = static_cast<uint32_t>(messages_.size());
+  if (freeMessages_.empty()) {
+    messages_.emplace_back();
+  } else {
+    m = freeMessages_.back();
+    freeMessages_.pop_back();
+  }
+  const Conn& conn = conns_[c];
+  const uint32_t way = conn.ways > 1 ? chooseWay(conn) : conn.routesAt;
+  Message& message = messages_[m];
+  message.conn = c;
+  message.at = way + 1;
+  message.left = static_cast<uint16_t>(routes_[way]);
+  message.slot = slot;
+  message.bytes = bytes;
+  message.tail = at.t;
+  if constexpr (Tracked) message.head = at;
+  if (message.left == 0) return arrive(m);
+  traverse(m, routes_[message.at], at.t);
+}
+
+template <bool Tracked>
+void Player<Tracked>::traverse(uint32_t m, uint32_t l, TimePs head) {
+  Link& link = network_.links()[l];
+  Message& message = messages_[m];
+  const TimePs begin = std::max(head, link.free);
+  const TimePs length = link.gap + psFor(static_cast<double>(message.bytes), link.psPerByte);
+  link.free = begin + length;
+  link.busy += length;
+  link.queued += begin - head;
+  message.tail = std::max(message.tail, link.free) + link.latency;
+  if constexpr (Tracked) {
+    message.head = after(after(message.head, begin - head, &Split::wait), link.latency, &Split::latency);
+  }
+  if (options_.recorder != nullptr) {
+    const Conn& conn = conns_[message.conn];
+    options_.recorder->transfer(l, static_cast<int>(conn.from), static_cast<int>(conn.to), message.bytes,
+                                begin, link.free);
+  }
+  if (--message.left == 0) return arrive(m);
+  ++message.at;
+  queue_.push({begin + link.latency, EventKind::Hop, m, routes_[message.at]});
+}
+
+/// Its last byte's time is known.
+template <bool Tracked>
+void Player<Tracked>::arrive(uint32_t m) {
+  const Message& message = messages_[m];
+  Conn& conn = conns_[message.conn];
+  S arrival;
+  if constexpr (Tracked) {
+    arrival = after(message.head, message.tail - message.head.t, &Split::wire);
+  } else {
+    arrival.t = message.tail;
+  }
+  freeMessages_.push_back(m);
+  if (conn.pull) {
+    const uint32_t index = conn.receiver;
+    Lane& lane = lanes_[index];
+    raise(lane.clock, arrival);
+    if (--lane.pulls == 0) queue_.push({lane.clock.t, EventKind::Ready, index, 0});
+    return;
+  }
+  slots_[conn.slotsAt + message.slot] = after(arrival, conn.flag, &Split::latency);
+  if (conn.receiver == kNone) return;
+  const uint32_t waiting = conn.receiver;
+  conn.receiver = kNone;
+  tryStart(waiting);
+}
+
+template <bool Tracked>
+typename Player<Tracked>::Board& Player<Tracked>::board(uint32_t item, uint32_t rank, uint32_t channel) {
+  uint32_t& entry = boardMap_[static_cast<uint64_t>(item) << 33 | static_cast<uint64_t>(rank) << 1 | channel];
+  if (entry == kNone) {
+    entry = static_cast<uint32_t>(boards_.size());
+    boards_.emplace_back();
+  }
+  return boards_[entry];
+}
+
+}  // namespace tutti::sim

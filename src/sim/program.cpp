@@ -1,0 +1,133 @@
+#include "sim/program.hpp"
+
+#include <algorithm>
+
+namespace tutti::sim {
+namespace {
+
+constexpr uint32_t kNone = UINT32_MAX;
+
+}  // namespace
+
+Costs Costs::ofHost(const algos::Machine& m) {
+  Costs c;
+  c.sendUs = c.recvUs = m.messageUs;
+  c.reduceGBps = m.reduceGBps;
+  c.copyGBps = m.copyGBps;
+  c.handoverUs = 0.8 * m.handoverUs;
+  c.lanesShareCore = true;
+  c.slowdown = m.ranksPerCore;
+  return c;
+}
+
+Costs Costs::ofGpu() {
+  Costs c;
+  c.sendUs = c.recvUs = 0.2;
+  c.reduceGBps = 800;
+  c.copyGBps = 1500;
+  c.handoverUs = 0.5;
+  c.launchUs = 3;
+  return c;
+}
+
+Result<PositionProgram> Programs::of(int item, int position) {
+  const Item& call = workload_.items[item];
+  if (built_.size() < workload_.items.size()) built_.resize(workload_.items.size());
+  auto& positions = built_[item];
+  if (positions.empty()) positions.resize(static_cast<size_t>(call.request.nRanks), {kNone, 0});
+  PositionProgram& program = positions[position];
+  if (program.lanesAt != kNone) return program;
+
+  TUTTI_ASSIGN(algos::Plan plan,
+               algos::buildPlan(call.request, call.algorithm, call.protocol, position, call.limits));
+  const auto [shape, fresh] = shapeOf_.try_emplace(item, static_cast<uint32_t>(shapes_.size()));
+  program.lanesAt = static_cast<uint32_t>(lanes_.size());
+  program.lanes = static_cast<uint32_t>(plan.lanes.size());
+  for (size_t l = 0; l < plan.lanes.size(); ++l) {
+    const algos::Lane& lane = plan.lanes[l];
+    LaneProgram p;
+    p.shape = shape->second;
+    p.stepsAt = static_cast<uint32_t>(steps_.size());
+    p.steps = static_cast<uint16_t>(lane.steps.size());
+    p.channel = lane.channel;
+    p.number = static_cast<uint8_t>(l);
+    p.part = lane.part;
+    p.parts = lane.parts;
+    p.rounds = static_cast<uint32_t>(plan.rounds(lane));
+    p.fullBytes = plan.chunkCount * call.request.elementBytes();
+    for (size_t s = 0; s < lane.steps.size(); ++s) addStep(plan, lane.steps[s], p, static_cast<uint16_t>(s));
+    lanes_.push_back(p);
+  }
+  if (fresh) {
+    plan.lanes.clear();
+    shapes_.push_back(std::move(plan));
+  }
+  return program;
+}
+
+void Programs::addStep(const algos::Plan& plan, const algos::Step& step, LaneProgram& lane, uint16_t number) {
+  PlayStep p = costed(plan, step);
+  p.original = number;
+  p.peersAt = static_cast<uint32_t>(peers_.size());
+  p.connAt = lane.connections;
+  for (int i = 0; i < step.recvFrom.count; ++i) peers_.push_back(step.recvFrom.peer[i]);
+  for (int i = 0; i < step.sendTo.count; ++i) peers_.push_back(step.sendTo.peer[i]);
+  lane.connections += static_cast<uint32_t>(p.receives + p.sends);
+  steps_.push_back(p);
+}
+
+/// A reduction writes its first place as it goes; every other place, and everything that is not reduced, is a
+/// copy.
+PlayStep Programs::costed(const algos::Plan& plan, const algos::Step& step) const {
+  const algos::BlockRef& sized = step.src.buffer != algos::Buffer::None ? step.src : step.dst;
+  PlayStep p;
+  p.block = sized.index;
+  p.span = sized.span;
+  p.repeat = step.repeat;
+  p.receives = static_cast<uint8_t>(step.recvFrom.count);
+  p.sends = static_cast<uint8_t>(step.sendTo.count);
+  p.reads = step.readFrom;
+  p.readChannel = step.readChannel;
+  p.readPeer = step.readPeer;
+  p.publishes = step.publishes;
+  p.publishChannel = step.publishChannel;
+  p.wide = step.publishFor < 0;
+  const int readers = step.readFrom == algos::Reads::All   ? plan.request.nRanks - 1
+                      : step.readFrom == algos::Reads::One ? 1
+                                                           : 0;
+  const int taken = p.receives + readers;
+  const int given = p.sends + (step.publishes ? 1 : 0);
+  int copies = given + (step.dst.buffer != algos::Buffer::None ? 1 : 0);
+  double perByte = 0;
+  if (step.reduces) {
+    if (costs_.reduceGBps > 0) perByte += taken * psPerByte(costs_.reduceGBps);
+    copies = std::max(0, copies - 1);
+  }
+  if (costs_.copyGBps > 0) perByte += copies * psPerByte(costs_.copyGBps);
+  p.fixed = psFromUs((taken * costs_.recvUs + given * costs_.sendUs) * costs_.slowdown);
+  p.psPerByte = perByte * costs_.slowdown;
+  return p;
+}
+
+uint64_t Programs::lastRoundBytes(const LaneProgram& lane, const PlayStep& step, uint32_t round, int k,
+                                  bool even) const {
+  const algos::Plan& plan = shapes_[lane.shape];
+  algos::Lane part;
+  part.part = lane.part;
+  part.parts = lane.parts;
+  const size_t element = plan.request.elementBytes();
+  if (even) return plan.extent(part, round, 0).count * element * static_cast<uint64_t>(step.span);
+  uint64_t count = 0;
+  const int first = step.block.at(k);
+  for (int i = 0; i < step.span; ++i) count += plan.extent(part, round, first + i).count;
+  return count * element;
+}
+
+std::string Programs::stepName(int item, int position, const LaneProgram& lane, const PlayStep& step) const {
+  const Item& call = workload_.items[item];
+  auto plan = algos::buildPlan(call.request, call.algorithm, call.protocol, position, call.limits);
+  if (!plan.ok() || lane.number >= plan->lanes.size()) return "?";
+  return algos::nameOf(plan->lanes[lane.number].steps[step.original]);
+}
+
+}  // namespace tutti::sim

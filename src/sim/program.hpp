@@ -1,0 +1,85 @@
+// Plans in the form that the player reads: one small record per step, shared by ranks that play the same.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "sim/costs.hpp"
+#include "sim/workload.hpp"
+
+namespace tutti::sim {
+
+/// One step. Times are for the step's own work, in picoseconds.
+struct PlayStep {
+  algos::Affine block;  ///< of the message's bytes
+  int32_t span = 1;
+  int32_t repeat = 1;
+  uint32_t peersAt = 0;  ///< receives first, then sends, in Programs::peers()
+  uint32_t connAt = 0;   ///< the same order, counted from the lane's first connection
+  uint8_t receives = 0;
+  uint8_t sends = 0;
+  algos::Reads reads = algos::Reads::None;
+  uint8_t readChannel = 0;
+  uint8_t publishChannel = 0;
+  bool publishes = false;
+  bool wide = false;  ///< published to all
+  algos::Affine readPeer;
+  TimePs fixed = 0;       ///< work, whatever the size
+  double psPerByte = 0;   ///< work per byte of the message
+  uint16_t original = 0;  ///< its place in the lane, for names
+};
+
+struct LaneProgram {
+  uint32_t shape = 0;  ///< Programs::shape(): sizes
+  uint32_t stepsAt = 0;
+  uint32_t connections = 0;
+  uint16_t steps = 0;
+  uint8_t channel = 0;
+  uint8_t number = 0;  ///< of the lane
+  int32_t part = 0;
+  int32_t parts = 1;
+  uint32_t rounds = 0;
+  uint64_t fullBytes = 0;  ///< of a block in every round but the last
+};
+
+/// The lanes of one position in a group.
+struct PositionProgram {
+  uint32_t lanesAt = 0;
+  uint32_t lanes = 0;
+};
+
+class Programs {
+ public:
+  Programs(const Workload& workload, const Costs& costs) : workload_(workload), costs_(costs) {}
+
+  /// Built when first asked for.
+  Result<PositionProgram> of(int item, int position);
+
+  const LaneProgram& lane(uint32_t i) const { return lanes_[i]; }
+  const PlayStep& step(uint32_t i) const { return steps_[i]; }
+  const algos::Affine& peer(uint32_t i) const { return peers_[i]; }
+  /// Bytes of a message of `step` in `round`; `even`: of the largest block, whichever it is.
+  uint64_t bytes(const LaneProgram& lane, const PlayStep& step, uint32_t round, int k, bool even) const {
+    if (round + 1 < lane.rounds) return lane.fullBytes * static_cast<uint64_t>(step.span);
+    return lastRoundBytes(lane, step, round, k, even);
+  }
+  /// "recvReduceSend": rebuilds the plan, for messages and traces.
+  std::string stepName(int item, int position, const LaneProgram& lane, const PlayStep& step) const;
+
+ private:
+  uint64_t lastRoundBytes(const LaneProgram& lane, const PlayStep& step, uint32_t round, int k,
+                          bool even) const;
+  void addStep(const algos::Plan& plan, const algos::Step& step, LaneProgram& lane, uint16_t number);
+  PlayStep costed(const algos::Plan& plan, const algos::Step& step) const;
+
+  const Workload& workload_;
+  Costs costs_;
+  std::vector<algos::Plan> shapes_;  ///< plans without lanes, one per item
+  std::unordered_map<int, uint32_t> shapeOf_;
+  std::vector<LaneProgram> lanes_;
+  std::vector<PlayStep> steps_;
+  std::vector<algos::Affine> peers_;
+  std::vector<std::vector<PositionProgram>> built_;  ///< by item and position; lanesAt kNone: not yet
+};
+
+}  // namespace tutti::sim
