@@ -18,9 +18,11 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "algos/rank_order.hpp"
 #include "algos/request.hpp"
 #include "core/result.hpp"
 
@@ -171,6 +173,7 @@ struct Limits {
   bool boards = false;             ///< every rank can read every rank's board
   int depth = 4;
   int ranksPerHost = 0;  ///< hosts hold this many consecutive ranks each; 0: they do not, or nobody knows
+  std::shared_ptr<const RankOrder> order;  ///< null: by number
 };
 
 /// Text form, one line per step; parsePlan reads it back. See docs/plans.md.

@@ -28,42 +28,67 @@ bool supports(const Request& request, Protocol, const Limits&) {
   }
 }
 
+/// The ranks at positions first, first-1, ... (`count` of them), cut where their numbers stop to run evenly:
+/// each run is one step. By number there is one run; in a machine's order about one per group of ranks.
+template <typename Emit>
+void forEachRun(const RankOrder* order, int n, int first, int count, Emit emit) {
+  if (order == nullptr) return emit(walking(first, -1, n), count);
+  auto rankAt = [&](int k) { return order->rankAt[((first - k) % n + n) % n]; };
+  for (int k = 0; k < count;) {
+    int length = 1;
+    const int stride = k + 1 < count ? rankAt(k + 1) - rankAt(k) : 0;
+    while (k + length < count && rankAt(k + length) - rankAt(k + length - 1) == stride) ++length;
+    emit(Affine{rankAt(k), length > 1 ? stride : 0, 0}, length);
+    k += length;
+  }
+}
+
 Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
-  const Affine next = fixed((rank + 1) % n);
-  const Affine prev = fixed((rank + n - 1) % n);
+  const RankOrder* order = limits.order.get();
+  const int at = order != nullptr ? order->positionOf[rank] : rank;
+  auto rankAt = [&](int position) {
+    position = (position % n + n) % n;
+    return order != nullptr ? order->rankAt[position] : position;
+  };
+  const Affine next = fixed(rankAt(at + 1));
+  const Affine prev = fixed(rankAt(at - 1));
   const size_t chunk = chunkFor(request, messageBytes(protocol, limits));
   auto block = [&](int base) {
     return walking(base, -1, n);
   };  // the blocks that pass by a rank go down as k goes up
+  auto ofRankAt = [&](int position) { return order != nullptr ? fixed(rankAt(position)) : block(position); };
   Lane lane;
   Plan plan;
 
   switch (request.collective) {
     case Collective::AllReduce:
       plan = planFor(request, Algorithm::Ring, protocol, rank, Layout::Split, n, chunk);
-      add(lane, Make().take(input(fixed(rank))).to(next));
-      add(lane, Make().from(prev).reduce(input(block(rank - 1))).to(next).times(n - 2));
-      add(lane,
-          Make().from(prev).reduce(input(block(rank + 1))).finish().into(output(block(rank + 1))).to(next));
-      add(lane, Make().from(prev).into(output(block(rank))).to(next).times(n - 2));
-      add(lane, Make().from(prev).into(output(block(rank + 2))));
+      add(lane, Make().take(input(fixed(at))).to(next));
+      add(lane, Make().from(prev).reduce(input(block(at - 1))).to(next).times(n - 2));
+      add(lane, Make().from(prev).reduce(input(block(at + 1))).finish().into(output(block(at + 1))).to(next));
+      add(lane, Make().from(prev).into(output(block(at))).to(next).times(n - 2));
+      add(lane, Make().from(prev).into(output(block(at + 2))));
       break;
     case Collective::ReduceScatter:
       plan = planFor(request, Algorithm::Ring, protocol, rank, Layout::PerRank, n, chunk);
-      add(lane, Make().take(input(block(rank - 1))).to(next));
-      add(lane, Make().from(prev).reduce(input(block(rank - 2))).to(next).times(n - 2));
+      add(lane, Make().take(input(ofRankAt(at - 1))).to(next));
+      forEachRun(order, n, at - 2, n - 2, [&](Affine blocks, int times) {
+        add(lane, Make().from(prev).reduce(input(blocks)).to(next).times(times));
+      });
       add(lane, Make().from(prev).reduce(input(fixed(rank))).finish().into(output(fixed(0))));
       break;
     case Collective::AllGather:
       plan = planFor(request, Algorithm::Ring, protocol, rank, Layout::PerRank, n, chunk);
       add(lane, Make().take(input(fixed(0))).into(output(fixed(rank))).to(next));
-      add(lane, Make().from(prev).into(output(block(rank - 1))).to(next).times(n - 2));
-      add(lane, Make().from(prev).into(output(block(rank + 1))));
+      forEachRun(order, n, at - 1, n - 2, [&](Affine blocks, int times) {
+        add(lane, Make().from(prev).into(output(blocks)).to(next).times(times));
+      });
+      add(lane, Make().from(prev).into(output(ofRankAt(at + 1))));
       break;
     case Collective::Broadcast: {
       plan = planFor(request, Algorithm::Ring, protocol, rank, Layout::Split, 1, chunk);
-      const bool last = (rank + 1) % n == request.root;
+      const bool last = rankAt(at + 1) == request.root;
       if (rank == request.root) {
         add(lane, Make().take(input(fixed(0))).into(output(fixed(0))).to(next));
       } else if (last) {
@@ -75,7 +100,7 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
     }
     default: {  // Reduce
       plan = planFor(request, Algorithm::Ring, protocol, rank, Layout::Split, 1, chunk);
-      const bool first = (rank + n - 1) % n == request.root;
+      const bool first = rankAt(at - 1) == request.root;
       if (rank == request.root) {
         add(lane, Make().from(prev).reduce(input(fixed(0))).finish().into(output(fixed(0))));
       } else if (first) {

@@ -9,8 +9,17 @@
 // Tree 0 is the heap: node v has children 2v+1 and 2v+2, so inner nodes are 0 .. n/2-1. Tree 1 is the same
 // over n-1-v: its inner nodes are the upper half. Up and down are lanes of their own, so a rank takes new
 // chunks up while old ones come down.
+//
+// With a rank order (ranks on several hosts, or bound to cores of several NUMA nodes), both trees are made of
+// trees inside the groups, whose roots a tree over the groups joins: one edge leaves each group, and still no
+// rank is inner in both.
+#include <algorithm>
+#include <array>
+#include <map>
+
 #include "algos/algorithm.hpp"
 #include "algos/builder_kit.hpp"
+#include "topology/double_tree.hpp"
 
 namespace tutti::algos {
 namespace {
@@ -20,7 +29,7 @@ using namespace kit;  // NOLINT: the words of this room
 /// A rank's place in a tree; -1: none.
 struct Place {
   int parent = -1;
-  int children[2] = {-1, -1};
+  int children[Peers::kMax] = {-1, -1, -1, -1};
   int childCount = 0;
 };
 
@@ -31,6 +40,47 @@ Place placeIn(int n, int position, RankAt rankAt) {
   if (position > 0) place.parent = rankAt((position - 1) / 2);
   for (int child = 2 * position + 1; child <= 2 * position + 2 && child < n; ++child) {
     place.children[place.childCount++] = rankAt(child);
+  }
+  return place;
+}
+
+/// Places of `rank` in the two trees of a rank order.
+std::array<Place, 2> placesIn(const RankOrder& order, int rank) {
+  const auto trees = topology::doubleTreeOverSites(order.groupAt);
+  const int at = order.positionOf[rank];
+  std::array<Place, 2> places;
+  for (int t = 0; t < 2; ++t) {
+    const std::vector<int>& parent = trees[t].parent;
+    if (parent[at] >= 0) places[t].parent = order.rankAt[parent[at]];
+    for (int p = 0; p < static_cast<int>(parent.size()); ++p)
+      if (parent[p] == at) places[t].children[places[t].childCount++] = order.rankAt[p];
+  }
+  return places;
+}
+
+/// Place of `rank` in a tree from `root`: heaps inside the groups, and a heap over their first members.
+Place placeFrom(const RankOrder& order, int rank, int root) {
+  const int n = static_cast<int>(order.rankAt.size());
+  const int rootAt = order.positionOf[root];
+  std::vector<std::vector<int>> groups;  // ranks, the first one leads; the root's group first
+  std::map<int, size_t> groupOf;
+  auto put = [&](int position) {
+    auto [at, isNew] = groupOf.try_emplace(order.groupAt[position], groups.size());
+    if (isNew) groups.emplace_back();
+    groups[at->second].push_back(order.rankAt[position]);
+  };
+  put(rootAt);
+  for (int p = 0; p < n; ++p)
+    if (p != rootAt) put(p);
+  const size_t mine = groupOf[order.groupAt[order.positionOf[rank]]];
+  const std::vector<int>& members = groups[mine];
+  const int inside = static_cast<int>(std::find(members.begin(), members.end(), rank) - members.begin());
+  Place place = placeIn(static_cast<int>(members.size()), inside, [&](int v) { return members[v]; });
+  if (inside == 0) {
+    const Place between =
+        placeIn(static_cast<int>(groups.size()), static_cast<int>(mine), [&](int g) { return groups[g][0]; });
+    place.parent = between.parent;
+    for (int c = 0; c < between.childCount; ++c) place.children[place.childCount++] = between.children[c];
   }
   return place;
 }
@@ -96,13 +146,20 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
   const int n = request.nRanks;
   const size_t chunk = chunkFor(request, messageBytes(protocol, limits));
   Plan plan = planFor(request, Algorithm::Tree, protocol, rank, Layout::Split, 1, chunk);
+  if (request.collective == Collective::AllReduce && limits.order != nullptr) {
+    const std::array<Place, 2> places = placesIn(*limits.order, rank);
+    for (int t = 0; t < 2; ++t) addAllReduceTree(plan, places[t], t, 2);
+    return plan;
+  }
   if (request.collective == Collective::AllReduce) {
     addAllReduceTree(plan, placeIn(n, rank, [](int v) { return v; }), 0, 2);
     addAllReduceTree(plan, placeIn(n, n - 1 - rank, [n](int v) { return n - 1 - v; }), 1, 2);
     return plan;
   }
   const int root = request.root;
-  Place place = placeIn(n, (rank - root + n) % n, [n, root](int v) { return (v + root) % n; });
+  const Place place = limits.order != nullptr
+                          ? placeFrom(*limits.order, rank, root)
+                          : placeIn(n, (rank - root + n) % n, [n, root](int v) { return (v + root) % n; });
   plan.lanes.push_back(request.collective == Collective::Broadcast ? downLane(place) : upLane(place));
   return plan;
 }

@@ -17,7 +17,7 @@ constexpr int kMostBoardRanks = 64;
 
 /// What every rank tells the others when a communicator is made. Rank 0's settings hold for all.
 struct SelfInfo {
-  uint32_t version = 1;
+  uint32_t version = 2;
   int32_t allowedCpus = 1;
   uint32_t depth = 0;
   uint32_t forceNetwork = 0;
@@ -26,6 +26,7 @@ struct SelfInfo {
   uint64_t llMaxBytes = UINT64_MAX;
   uint64_t deterministic = 0;
   uint64_t directMinBytes = 4096;  ///< 0: ranks do not read each other's buffers
+  TopologyNote topology;
   char algorithms[256] = {};
   char protocols[128] = {};
 };
@@ -78,6 +79,7 @@ Result<SelfInfo> localInfo() {
   }
   const std::string transport = params::getString("TUTTI_TRANSPORT");
   info.forceNetwork = transport == "tcp" || params::getBool("NCCL_SHM_DISABLE");
+  info.topology = noteTopology();
   TUTTI_TRY(copyText(info.algorithms, sizeof(info.algorithms), params::getString("NCCL_ALGO"), "NCCL_ALGO"));
   TUTTI_TRY(copyText(info.protocols, sizeof(info.protocols), params::getString("NCCL_PROTO"), "NCCL_PROTO"));
   return info;
@@ -158,6 +160,7 @@ Status Communicator::startChecked(const Connect& connect) {
   rank_ = control_->rank();
   nRanks_ = control_->nRanks();
   TUTTI_ASSIGN(SelfInfo agreed, infoOf(*control_, 0));
+  TUTTI_TRY(lookAround());
 
   transport::LinkOptions linkOptions;
   linkOptions.geometry.depth = agreed.depth;
@@ -184,7 +187,36 @@ Status Communicator::startChecked(const Connect& connect) {
   engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);
   selector_.emplace(selector);
   // Everyone's segment can be fetched from here on.
-  return control_->barrier(initWait());
+  return compareTopologies();
+}
+
+/// What the ranks saw of their machines, merged.
+Status Communicator::lookAround() {
+  if (nRanks_ == 1) return {};
+  std::vector<TopologyNote> notes;
+  for (int r = 0; r < nRanks_; ++r) {
+    TUTTI_ASSIGN(SelfInfo info, infoOf(*control_, r));
+    notes.push_back(info.topology);
+  }
+  TUTTI_ASSIGN(topology_, TopologyView::make(*control_, notes, initWait()));
+  if (log::wanted(log::Level::Info, log::Graph))
+    for (const std::string& line : topology_->logLines(rank_)) TUTTI_INFO(Graph, "{}", line);
+  if (Status dumped = topology_->dump(rank_); !dumped.ok()) TUTTI_WARN("{}", dumped.error().message());
+  return {};
+}
+
+/// Also the barrier that ends the start: ranks that planned for different machines must not play together.
+Status Communicator::compareTopologies() {
+  const uint64_t own = topology_ ? topology_->hash() : 0;
+  control::Bytes mine(sizeof(own));
+  std::memcpy(mine.data(), &own, sizeof(own));
+  TUTTI_ASSIGN(std::vector<control::Bytes> all, control_->allGather(mine, initWait()));
+  std::vector<uint64_t> hashes(all.size());
+  for (size_t r = 0; r < all.size(); ++r)
+    if (all[r].size() == sizeof(own)) std::memcpy(&hashes[r], all[r].data(), sizeof(own));
+  if (std::string different = describeDifference(hashes); !different.empty())
+    return Error(Code::InvalidUsage, different);
+  return {};
 }
 
 Result<algos::Selector> Communicator::makeSelector() const {
@@ -204,12 +236,14 @@ Result<algos::Selector> Communicator::makeSelector() const {
   limits.boards = links_->allLocal() && geometry.boardBytes > 0;
   limits.depth = static_cast<int>(geometry.depth);
   limits.llMaxBytes = agreed.llMaxBytes;
+  if (topology_) limits.order = topology_->order();
   if (agreed.deterministic != 0) {
     // The order in which elements are combined follows from the algorithm and the size of its chunks: nothing
     // that another machine might lack, and one chunk size, so that the choice and the order depend on the
     // call and the ranks alone.
     limits.boards = false;
     limits.llMaxBytes = 0;
+    limits.order = nullptr;
   }
   return algos::Selector(machine, limits, filter);
 }

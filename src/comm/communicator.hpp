@@ -21,6 +21,7 @@
 #include "comm/comm.hpp"
 #include "comm/host_stream.hpp"
 #include "comm/plan_cache.hpp"
+#include "comm/topology_view.hpp"
 #include "control/control_plane.hpp"
 #include "engine/host/host_engine.hpp"
 #include "transport/links.hpp"
@@ -106,6 +107,8 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   transport::Links& links() { return *links_; }
   const transport::Links* linksIfStarted() const { return links_.get(); }
   const algos::Selector& selector() const { return *selector_; }
+  /// Null before start(), and for a communicator of one rank.
+  const TopologyView* topology() const { return topology_.get(); }
   control::Wait wait() const { return {Deadline::never(), &aborted_}; }
   control::Wait initWait() const;
 
@@ -135,6 +138,8 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
     ticketsServed_.notify_all();
   }
   Result<algos::Selector> makeSelector() const;
+  Status lookAround();
+  Status compareTopologies();
 
   int nRanks_;  ///< known from the start, or (a split in a group) once started
   int rank_;
@@ -151,6 +156,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::optional<Error> asyncError_;
 
   std::unique_ptr<control::ControlPlane> control_;
+  std::shared_ptr<const TopologyView> topology_;
   std::unique_ptr<transport::Links> links_;
   std::unique_ptr<engine::HostEngine> engine_;
   std::optional<algos::Selector> selector_;

@@ -1,5 +1,7 @@
 #include "topology/analysis.hpp"
 
+#include <cmath>
+
 #include "core/clock.hpp"
 #include "topology/check.hpp"
 #include "topology/forest.hpp"
@@ -39,9 +41,9 @@ uint64_t hashOf(const Graph& graph, const Analysis& a) {
   uint64_t h = mix(graph.hash(), static_cast<uint64_t>(a.nodes));
   for (const ChannelGraph& g : a.graphs) {
     h = mix(h, static_cast<uint64_t>(g.pattern));
-    h = mix(h, static_cast<uint64_t>(g.totalGbps() * 1e3 + 0.5));
+    h = mix(h, static_cast<uint64_t>(std::llround(g.totalGbps() * 1e3)));
     for (const auto& o : g.orders)
-      for (int r : o) h = mix(h, static_cast<uint64_t>(r + 2));
+      for (int r : o) h = mix(h, static_cast<uint64_t>(r) + 2);
     for (auto [in, out] : g.nets)
       h = mix(h, static_cast<uint64_t>(in + 2) << 32 | static_cast<uint64_t>(out + 2));
   }
@@ -91,6 +93,14 @@ Result<Analysis> analyse(Graph& graph, const Settings& settings, int nodes, bool
   }
   a.hash = hashOf(graph, a);
   return a;
+}
+
+void useGraphs(Analysis& analysis, std::vector<ChannelGraph> given) {
+  for (ChannelGraph& g : given) {
+    std::erase_if(analysis.graphs,
+                  [&](const ChannelGraph& found) { return nameOf(found.pattern) == nameOf(g.pattern); });
+    analysis.graphs.push_back(std::move(g));
+  }
 }
 
 }  // namespace tutti::topology

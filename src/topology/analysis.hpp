@@ -32,6 +32,9 @@ struct Analysis {
 /// that fails is left out and told in `refused`.
 Result<Analysis> analyse(Graph& graph, const Settings& settings, int nodes, bool prove);
 
+/// Puts graphs that the user gave (NCCL_GRAPH_FILE) in place of those found of the same pattern.
+void useGraphs(Analysis& analysis, std::vector<ChannelGraph> given);
+
 /// NCCL's familiar lines for NCCL_DEBUG=INFO with subsystem GRAPH.
 std::vector<std::string> debugLines(const Graph& graph, const Analysis& analysis);
 

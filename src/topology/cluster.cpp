@@ -53,8 +53,24 @@ Result<FabricFile> parseFabricFile(std::string_view json, std::string_view fileN
   return fabric;
 }
 
+namespace {
+
+/// GUIDs name a port among all that there are; within a machine only which are equal matters. Numbered by
+/// first appearance, equal machines have equal texts.
+void numberGuids(XmlElement& e, std::map<std::string, size_t>& seen) {
+  for (auto& [key, value] : e.attributes)
+    if (key == "guid" && !value.empty())
+      value = fmt::format("{:#x}", seen.try_emplace(value, seen.size() + 1).first->second);
+  for (XmlElement& c : e.children) numberGuids(c, seen);
+}
+
+}  // namespace
+
 Result<MachineNote> noteOf(const Topology& topology, const std::string& hostName, std::string& text) {
-  text = writeXml(topology.xml);
+  XmlElement machine = topology.xml;
+  std::map<std::string, size_t> guids;
+  numberGuids(machine, guids);
+  text = writeXml(machine);
   if (text.size() > kMaxMachineBytes)
     return makeError(Code::InvalidArgument,
                      "this machine's description has {} bytes, more than the {} that are exchanged",

@@ -34,6 +34,7 @@ struct MachineNote {
   uint64_t machine = 0;  ///< hash of the text
   uint64_t host = 0;     ///< hash of the host's name
   uint32_t bytes = 0;    ///< of the text, at most kMaxMachineBytes
+  uint32_t reserved = 0;
 };
 inline constexpr uint32_t kMaxMachineBytes = 4u << 20;
 
@@ -57,6 +58,9 @@ struct Cluster {
 /// `texts` in the order of hostsToAsk(). A text that does not have its note's hash is an error.
 Result<Cluster> mergeCluster(std::span<const MachineNote> notes, std::span<const std::string> texts,
                              std::span<const std::string> hostNames, const FabricFile& fabric = {});
+
+/// Hosts in the order of a ring: each site in one piece, each leaf switch in one piece.
+std::vector<int> machineOrder(const Cluster& cluster);
 
 struct ClusterPlan {
   int channels = 0;

@@ -32,7 +32,7 @@ class Planner {
   Result<ClusterPlan> run() {
     int64_t start = nowNs();
     if (c_.hosts() < 2) return makeError(Code::InvalidUsage, "a cluster has at least two machines");
-    orderMachines();
+    plan_.machineOrder = machineOrder(c_);
     for (size_t k = 0; k < c_.kinds.size(); ++k) TUTTI_TRY(planKind(static_cast<int>(k)));
     int channels = forward_[0].channels();
     double perChannel = 1e18;
@@ -59,14 +59,6 @@ class Planner {
   }
 
  private:
-  void orderMachines() {
-    plan_.machineOrder.resize(static_cast<size_t>(c_.hosts()));
-    std::iota(plan_.machineOrder.begin(), plan_.machineOrder.end(), 0);
-    std::stable_sort(plan_.machineOrder.begin(), plan_.machineOrder.end(), [&](int a, int b) {
-      return std::tuple(c_.siteOf[a], c_.leafOf[a]) < std::tuple(c_.siteOf[b], c_.leafOf[b]);
-    });
-  }
-
   Status planKind(int k) {
     Graph& g = c_.kinds[k];
     if (g.ranks.empty())
@@ -183,6 +175,15 @@ class Planner {
 };
 
 }  // namespace
+
+std::vector<int> machineOrder(const Cluster& c) {
+  std::vector<int> order(static_cast<size_t>(c.hosts()));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
+    return std::tuple(c.siteOf[a], c.leafOf[a]) < std::tuple(c.siteOf[b], c.leafOf[b]);
+  });
+  return order;
+}
 
 Result<ClusterPlan> planCluster(Cluster& cluster, const Settings& settings) {
   return Planner(cluster, settings).run();

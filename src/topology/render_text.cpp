@@ -125,6 +125,26 @@ std::string renderText(const Graph& graph, const Analysis& a, double parseMs) {
 
 std::vector<std::string> debugLines(const Graph& graph, const Analysis& a) {
   std::vector<std::string> lines;
+  double widest = 0;
+  double total = 0;
+  for (int from : graph.ranks) {
+    double out = 0;
+    for (int l : graph.nodes[from].out) out += graph.links[l].type == LinkType::Loc ? 0 : graph.links[l].gbps;
+    total = std::max(total, out);
+    for (int to : graph.ranks)
+      if (from != to) widest = std::max(widest, a.paths->between(from, to).gbps);
+  }
+  lines.push_back(fmt::format("=== System : maxBw {:2.1f} totalBw {:2.1f} ===", widest, total));
+  for (size_t n = 0; n < graph.nodes.size() && graph.nodes.size() < 256; ++n) {
+    const Node& node = graph.nodes[n];
+    std::string line = fmt::format("{}/{:x}-{:x}", nameOf(node.type), node.host, node.id);
+    for (int l : node.out)
+      line += fmt::format(" + {}[{:.1f}] - {}/{:x}-{:x}", nameOf(graph.links[l].type), graph.links[l].gbps,
+                          nameOf(graph.nodes[graph.links[l].to].type), graph.nodes[graph.links[l].to].host,
+                          graph.nodes[graph.links[l].to].id);
+    lines.push_back(std::move(line));
+  }
+  lines.push_back("==========================================");
   for (const ChannelGraph& g : a.graphs) {
     if (g.pattern == Pattern::Forest) continue;
     lines.push_back(

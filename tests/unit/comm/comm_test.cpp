@@ -168,5 +168,13 @@ TEST(TurnTest, TicketsAreServedInOrder) {
   for (int i = 0; i < kWork; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
 }
 
+TEST(TopologyViewTest, NamesRanksThatFoundAnotherGraph) {
+  EXPECT_EQ(describeDifference(std::vector<uint64_t>{7, 7, 7}), "");
+  EXPECT_EQ(describeDifference(std::vector<uint64_t>{7, 8, 7, 9}).find("ranks 1, 3 found another graph"), 0u);
+  std::vector<uint64_t> many(20, 1);
+  many[0] = 0;
+  EXPECT_NE(describeDifference(many).find("8 and 11 more"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tutti::comm
