@@ -3,7 +3,7 @@
 namespace tutti::sim {
 
 void Network::reset() {
-  for (Link& link : links_) link.free = link.busy = link.queued = 0;
+  for (Link& link : links_) link.free = link.busy = link.queued = link.promised = 0;
 }
 
 Result<std::vector<uint32_t>> Network::find(std::string_view text) const {

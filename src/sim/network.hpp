@@ -22,7 +22,8 @@ struct Link {
   // State of a run.
   TimePs free = 0;
   TimePs busy = 0;
-  TimePs queued = 0;  ///< sum over messages of the time they waited here
+  TimePs queued = 0;    ///< sum over messages of the time they waited here
+  TimePs promised = 0;  ///< for messages that have chosen a way over it and are not here yet
 };
 
 /// A way from rank to rank: links in order.

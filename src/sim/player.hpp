@@ -67,6 +67,7 @@ class Player {
     uint32_t at = 0;  ///< next link, in routes_
     uint16_t left = 0;
     uint16_t slot = 0;
+    bool chosen = false;  ///< among several ways
     uint64_t bytes = 0;
     TimePs tail = 0;  ///< when its last byte is past the links so far
     S head;           ///< the first byte's time, where tracked
@@ -113,7 +114,7 @@ class Player {
   uint32_t resolve(const Lane& lane, uint32_t channel, int fromPosition, int toPosition);
   void connect(uint32_t conn, uint64_t key, uint32_t item);
   void send(uint32_t conn, uint16_t slot, uint64_t bytes, S at);
-  uint32_t chooseWay(const Conn& conn) const;
+  uint32_t chooseWay(const Conn& conn, uint64_t bytes);
   void traverse(uint32_t message, uint32_t link, TimePs head);
   void arrive(uint32_t message);
   Board& board(uint32_t item, uint32_t rank, uint32_t channel);

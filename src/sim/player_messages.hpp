@@ -87,20 +87,28 @@ void Player<Tracked>::connect(uint32_t c, uint64_t key, uint32_t item) {
                  wanted > 1 ? ", and so are the other ways that were tried" : ""));
 }
 
-/// Of several ways, the one whose fullest link is free first.
+/// Of several ways, the one whose fullest link is free first; its links are promised to the message.
 template <bool Tracked>
-uint32_t Player<Tracked>::chooseWay(const Conn& conn) const {
+uint32_t Player<Tracked>::chooseWay(const Conn& conn, uint64_t bytes) {
+  std::vector<Link>& links = network_.links();
   uint32_t best = conn.routesAt;
   TimePs bestFree = kUnknown;
   uint32_t at = conn.routesAt;
   for (int w = 0; w < conn.ways; ++w) {
     TimePs free = 0;
-    for (uint32_t i = 1; i <= routes_[at]; ++i) free = std::max(free, network_.links()[routes_[at + i]].free);
+    for (uint32_t i = 1; i <= routes_[at]; ++i) {
+      const Link& link = links[routes_[at + i]];
+      free = std::max(free, link.free + link.promised);
+    }
     if (free < bestFree) {
       best = at;
       bestFree = free;
     }
     at += routes_[at] + 1;
+  }
+  for (uint32_t i = 1; i <= routes_[best]; ++i) {
+    Link& link = links[routes_[best + i]];
+    link.promised += link.gap + psFor(static_cast<double>(bytes), link.psPerByte);
   }
   return best;
 }
@@ -116,12 +124,13 @@ void Player<Tracked>::send(uint32_t c, uint16_t slot, uint64_t bytes, S at) {
     freeMessages_.pop_back();
   }
   const Conn& conn = conns_[c];
-  const uint32_t way = conn.ways > 1 ? chooseWay(conn) : conn.routesAt;
+  const uint32_t way = conn.ways > 1 ? chooseWay(conn, bytes) : conn.routesAt;
   Message& message = messages_[m];
   message.conn = c;
   message.at = way + 1;
   message.left = static_cast<uint16_t>(routes_[way]);
   message.slot = slot;
+  message.chosen = conn.ways > 1;
   message.bytes = bytes;
   message.tail = at.t;
   if constexpr (Tracked) message.head = at;
@@ -136,6 +145,7 @@ void Player<Tracked>::traverse(uint32_t m, uint32_t l, TimePs head) {
   const TimePs begin = std::max(head, link.free);
   const TimePs length = link.gap + psFor(static_cast<double>(message.bytes), link.psPerByte);
   link.free = begin + length;
+  if (message.chosen) link.promised -= length;
   link.busy += length;
   link.queued += begin - head;
   message.tail = std::max(message.tail, link.free) + link.latency;
