@@ -81,8 +81,7 @@ void Programs::addStep(const algos::Plan& plan, const algos::Step& step, LanePro
 PlayStep Programs::costed(const algos::Plan& plan, const algos::Step& step) const {
   const algos::BlockRef& sized = step.src.buffer != algos::Buffer::None ? step.src : step.dst;
   PlayStep p;
-  p.block = sized.index;
-  p.span = sized.span;
+  p.sized = sized;
   p.repeat = step.repeat;
   p.receives = static_cast<uint8_t>(step.recvFrom.count);
   p.sends = static_cast<uint8_t>(step.sendTo.count);
@@ -116,10 +115,13 @@ uint64_t Programs::lastRoundBytes(const LaneProgram& lane, const PlayStep& step,
   part.part = lane.part;
   part.parts = lane.parts;
   const size_t element = plan.request.elementBytes();
-  if (even) return plan.extent(part, round, 0).count * element * static_cast<uint64_t>(step.span);
+  if (even) return plan.extent(part, round, 0).count * element * static_cast<uint64_t>(step.sized.span);
   uint64_t count = 0;
-  const int first = step.block.at(k);
-  for (int i = 0; i < step.span; ++i) count += plan.extent(part, round, first + i).count;
+  for (int i = 0; i < step.sized.span; ++i) {
+    const int block = step.sized.at(k, i);
+    count += step.sized.buffer == algos::Buffer::Scratch ? plan.scratchExtent(part, round, block).count
+                                                         : plan.extent(part, round, block).count;
+  }
   return count * element;
 }
 

@@ -11,8 +11,7 @@ namespace tutti::sim {
 
 /// One step. Times are for the step's own work, in picoseconds.
 struct PlayStep {
-  algos::Affine block;  ///< of the message's bytes
-  int32_t span = 1;
+  algos::BlockRef sized;  ///< the blocks of the message
   int32_t repeat = 1;
   uint32_t peersAt = 0;  ///< receives first, then sends, in Programs::peers()
   uint32_t connAt = 0;   ///< the same order, counted from the lane's first connection
@@ -60,7 +59,7 @@ class Programs {
   const algos::Affine& peer(uint32_t i) const { return peers_[i]; }
   /// Bytes of a message of `step` in `round`; `even`: of the largest block, whichever it is.
   uint64_t bytes(const LaneProgram& lane, const PlayStep& step, uint32_t round, int k, bool even) const {
-    if (round + 1 < lane.rounds) return lane.fullBytes * static_cast<uint64_t>(step.span);
+    if (round + 1 < lane.rounds) return lane.fullBytes * static_cast<uint64_t>(step.sized.span);
     return lastRoundBytes(lane, step, round, k, even);
   }
   /// "recvReduceSend": rebuilds the plan, for messages and traces.
