@@ -3,7 +3,9 @@
 namespace tutti::algos {
 
 std::span<const Builder> builtinAlgorithms() {
-  static const Builder kAll[] = {kRing, kTree, kRecursiveDoubling, kOneShot, kTwoShot, kPairwise};
+  static const Builder kAll[] = {
+      kRing, kTree, kRecursiveDoubling, kOneShot, kTwoShot, kPairwise, kRecursiveHalving, kBruck, kBinomial,
+      kPat,  kSwing};
   return kAll;
 }
 

@@ -30,5 +30,10 @@ extern const Builder kRecursiveDoubling;
 extern const Builder kOneShot;
 extern const Builder kTwoShot;
 extern const Builder kPairwise;
+extern const Builder kRecursiveHalving;
+extern const Builder kBruck;
+extern const Builder kBinomial;
+extern const Builder kPat;
+extern const Builder kSwing;
 
 }  // namespace tutti::algos

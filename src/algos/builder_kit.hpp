@@ -22,6 +22,14 @@ inline BlockRef input(Affine index, int span = 1) {
 inline BlockRef output(Affine index, int span = 1) {
   return {Buffer::Output, index, span};
 }
+inline BlockRef scratch(Affine index, int span = 1) {
+  return {Buffer::Scratch, index, span};
+}
+/// `span` blocks from `first` on, with block n-1 followed by block 0.
+inline BlockRef ring(Buffer buffer, int first, int span, int n) {
+  if (first % n + span <= n) return {buffer, fixed(first % n), span};
+  return {buffer, walking(first, 0, n), span, 1, 1};
+}
 
 /// A step under construction: Make().from(prev).reduce(input(b)).to(next).times(n - 2)
 class Make {

@@ -26,8 +26,20 @@ enum class Collective : uint8_t {
 };
 inline constexpr int kCollectiveCount = 11;
 
-enum class Algorithm : uint8_t { Ring, Tree, RecursiveDoubling, OneShot, TwoShot, Pairwise };
-inline constexpr int kAlgorithmCount = 6;
+enum class Algorithm : uint8_t {
+  Ring,
+  Tree,
+  RecursiveDoubling,
+  OneShot,
+  TwoShot,
+  Pairwise,
+  RecursiveHalving,
+  Bruck,
+  Binomial,
+  Pat,
+  Swing,
+};
+inline constexpr int kAlgorithmCount = 11;
 
 /// Simple: data in a slot, then a flag. LL: every 64-byte line carries 56 bytes of data and its own flag.
 enum class Protocol : uint8_t { Simple, LL };

@@ -14,7 +14,8 @@ namespace {
 constexpr DataType kTypes[] = {DataType::Float32, DataType::Int8, DataType::Float64, DataType::Bfloat16};
 
 bool isLogarithmic(Algorithm algorithm) {
-  return algorithm == Algorithm::Tree || algorithm == Algorithm::RecursiveDoubling;
+  return algorithm == Algorithm::Tree || algorithm == Algorithm::RecursiveDoubling ||
+         algorithm >= Algorithm::RecursiveHalving;
 }
 
 /// Ranks that send little, much and nothing: block sizes that have nothing to do with each other.
@@ -55,6 +56,14 @@ class Matrix {
       request.inPlace = false;
       if (!builder.supports(request, protocol, limits)) continue;
       std::vector<size_t> counts = matrixCounts(builder.build(request, protocol, 0, limits));
+      if (!large) {
+        // Where the shape follows the count, what large counts change too.
+        request.count = 100'000;
+        for (size_t count : matrixCounts(builder.build(request, protocol, 0, limits)))
+          counts.push_back(count);
+        std::sort(counts.begin(), counts.end());
+        counts.erase(std::unique(counts.begin(), counts.end()), counts.end());
+      }
       if (large) counts = {counts.front(), counts.back()};
       std::vector<int> roots = {0};
       if (hasRoot(collective)) roots = {0, nRanks / 2, nRanks - 1};

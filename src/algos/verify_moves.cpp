@@ -261,8 +261,8 @@ Status Player::store(Play& play, const std::vector<Piece>& value) {
 Status Player::put(Play& play, const std::vector<Piece>& value) {
   const Step& step = play.step;
   // A block copied onto itself is not touched.
-  const bool same = !step.reduces && step.src.buffer != Buffer::None && step.src.span == 1 &&
-                    sourceAt_ == targetAt_;
+  const bool same =
+      !step.reduces && step.src.buffer != Buffer::None && step.src.span == 1 && sourceAt_ == targetAt_;
   if (step.dst.buffer != Buffer::None && !same) TUTTI_TRY(store(play, value));
   for (int i = 0; i < step.sendTo.count; ++i) {
     TUTTI_TRY(putMessage(play, step.sendTo.peer[i].at(play.state.repeat), value));

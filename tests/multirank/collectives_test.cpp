@@ -211,6 +211,11 @@ const std::vector<Way> kWays = {
     {"oneshot", "", kAll},
     {"twoshot", "", {Kind::AllReduce, Kind::Reduce}},
     {"pairwise", "", {Kind::AllGather, Kind::AlltoAll, Kind::Gather, Kind::Scatter}},
+    {"rh", "", {Kind::AllReduce, Kind::AllGather, Kind::ReduceScatter}},
+    {"bruck", "", {Kind::AllGather, Kind::AlltoAll}},
+    {"binomial", "", {Kind::Reduce, Kind::Broadcast, Kind::Gather, Kind::Scatter}},
+    {"pat", "", {Kind::AllGather, Kind::ReduceScatter}},
+    {"swing", "", {Kind::AllReduce}},
 };
 
 using Runner = std::string (*)(int n, const ranks::Body& body);
