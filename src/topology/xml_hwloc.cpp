@@ -99,6 +99,7 @@ class HwlocConverter {
       for (auto& [first, group] : n.l3) n.out.children.push_back(std::move(group));
       system.children.push_back(std::move(n.out));
     }
+    for (XmlElement& e : kept(*machine)) system.children.push_back(std::move(e));
     if (speedUnknown_ > 0)
       warnings_.push_back(fmt::format(
           "{}: the PCIe link speed of {} devices is not given: 3.0 x16 is assumed", file_, speedUnknown_));
@@ -137,8 +138,31 @@ class HwlocConverter {
     return {};
   }
 
+  /// Elements that writeHwlocXml() left in NCCL's words.
+  std::vector<XmlElement> kept(const XmlElement& e) {
+    std::vector<XmlElement> elements;
+    for (const XmlElement& c : e.children) {
+      if (c.name != "info" || c.get("name") != "NCCL") continue;
+      auto parsed = parseXml(c.get("value"), file_);
+      if (parsed.ok())
+        elements.push_back(std::move(parsed).value());
+      else
+        warnings_.push_back(fmt::format("{}:{}: info NCCL is not an element: not used", file_, c.line));
+    }
+    return elements;
+  }
+
   void describeCpu(Numa& n, const XmlElement& machine) {
     const XmlElement* package = n.package ? n.package : findPackage(machine, n.cpus);
+    if (package != nullptr) {
+      for (XmlElement& e : kept(*package)) {
+        if (e.name == "cpu")
+          n.out = std::move(e);
+        else if (n.out.name == "cpu")
+          n.out.children.push_back(std::move(e));
+      }
+      if (n.out.name == "cpu") return;
+    }
     auto say = [&](std::string_view key) {
       std::string_view value = package ? info(*package, key) : "";
       return value.empty() ? info(machine, key) : value;
@@ -232,6 +256,14 @@ class HwlocConverter {
       return {};
     }
     if (!bridge && type != "PCIDev") return {};
+    if (std::vector<XmlElement> own = kept(e); !own.empty() && own[0].name == "pci") {
+      XmlElement pci = std::move(own[0]);
+      for (size_t i = 1; i < own.size(); ++i) pci.children.push_back(std::move(own[i]));
+      for (const XmlElement& c : e.children)
+        if (c.name == "object") TUTTI_TRY(addPci(c, pci));
+      parent.children.push_back(std::move(pci));
+      return {};
+    }
     XmlElement pci;
     pci.name = "pci";
     pci.set("busid", std::string(e.get("pci_busid")));

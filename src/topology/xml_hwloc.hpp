@@ -15,6 +15,10 @@ namespace tutti::topology {
 Result<XmlElement> ncclXmlFromHwloc(const XmlElement& root, std::string_view fileName,
                                     std::vector<std::string>& warnings);
 
+/// The other way: hwloc XML, version 2, of `system` (NCCL's <system>). Reading and writing it again gives the
+/// same text. An error for several machines in one file.
+Result<std::string> writeHwlocXml(const XmlElement& system, std::string_view fileName);
+
 /// A set of CPUs or NUMA nodes as hwloc and Linux write it: 32-bit words in hexadecimal, most significant
 /// first.
 struct BitSet {

@@ -13,6 +13,7 @@
 #include "topology/discover.hpp"
 #include "topology/render_svg.hpp"
 #include "topology/xml_graph.hpp"
+#include "topology/xml_hwloc.hpp"
 #include "topology/xml_nccl.hpp"
 #include "verbs.hpp"
 
@@ -24,6 +25,7 @@ struct Options {
   int nodes = 1;
   bool json = false;
   bool xml = false;
+  bool hwlocXml = false;
   bool graphXml = false;
   bool probe = false;
   bool measure = false;
@@ -62,6 +64,14 @@ Status writeFile(const std::string& path, const std::string& text) {
   return {};
 }
 
+Status useGraphFile(const std::string& path, const topology::Graph& graph, topology::Analysis& analysis) {
+  TUTTI_ASSIGN(std::string text, topology::readFileBounded(path, topology::XmlLimits().maxBytes));
+  TUTTI_ASSIGN(topology::XmlElement xml, topology::parseXml(text, path));
+  TUTTI_ASSIGN(std::vector<topology::ChannelGraph> graphs, topology::readGraphs(xml, graph, path));
+  topology::useGraphs(analysis, std::move(graphs));
+  return {};
+}
+
 int show(const Options& options) {
   int64_t start = nowNs();
   auto loaded = load(options);
@@ -71,11 +81,20 @@ int show(const Options& options) {
     std::cout << topology::writeXml(loaded->xml);
     return kExitOk;
   }
+  if (options.hwlocXml) {
+    auto text = topology::writeHwlocXml(loaded->xml, options.file.empty() ? "this machine" : options.file);
+    if (!text.ok()) return complain(text.error());
+    std::cout << *text;
+    return kExitOk;
+  }
   auto settings = topology::settingsFromParams();
   if (!settings.ok()) return complain(settings.error());
   topology::Graph& graph = loaded->graph;
   auto analysis = topology::analyse(graph, *settings, options.nodes, true);
   if (!analysis.ok()) return complain(analysis.error());
+  if (std::string given = params::getString("NCCL_GRAPH_FILE"); !given.empty()) {
+    if (Status s = useGraphFile(given, graph, *analysis); !s.ok()) return complain(s.error());
+  }
   for (const std::string& why : analysis->refused) std::cerr << "tutti topo: left out: " << why << '\n';
   if (!options.svg.empty())
     if (Status s = writeFile(options.svg, topology::renderSvg(graph, *analysis)); !s.ok())
@@ -103,6 +122,7 @@ int topoMain(int argc, char** argv) {
       ->check(CLI::Range(1, 1 << 20));
   app.add_flag("--json", options.json, "everything, for programs");
   app.add_flag("--xml", options.xml, "the machine as NCCL topology XML");
+  app.add_flag("--hwloc-xml", options.hwlocXml, "the machine as hwloc XML (lstopo -i)");
   app.add_flag("--graph-xml", options.graphXml, "the rings and trees as NCCL graph XML");
   app.add_flag("--probe", options.probe, "look up on this machine what the file leaves bare");
   app.add_flag("--measure", options.measure, "measure core-to-core latency (this machine only, no file)");

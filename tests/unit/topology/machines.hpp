@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <random>
 #include <string>
 #include <vector>
@@ -35,6 +36,19 @@ inline Topology load(const std::string& name) {
   auto topology = readTopologyFile(dataPath(name));
   EXPECT_TRUE(topology.ok()) << (topology.ok() ? "" : topology.error().message());
   return topology.ok() ? std::move(topology).value() : Topology();
+}
+
+/// All topology files at hand: ours, and those of a folder beside the checkout when it is there.
+inline std::vector<std::string> allTopologyFiles() {
+  std::vector<std::string> paths;
+  for (const std::string& name : machineNames()) paths.push_back(dataPath(name));
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(
+           std::string(TUTTI_TEST_DATA) + "/../../../shared/topologies", none)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.path().extension() == ".xml" && name.find("-graph.") == name.npos) paths.push_back(entry.path());
+  }
+  return paths;
 }
 
 /// A random PCIe tree with GPUs, NICs and, by chance, NVLinks in a random mesh or an NVSwitch.

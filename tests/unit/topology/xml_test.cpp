@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "machines.hpp"
+#include "topology/analysis.hpp"
 #include "topology/xml_graph.hpp"
 #include "topology/xml_hwloc.hpp"
 
@@ -158,6 +161,89 @@ TEST(HwlocXml, ReadsVersionOne) {
   ASSERT_TRUE(t.ok()) << t.error().message();
   EXPECT_EQ(t->graph.ranks.size(), 4u);
   EXPECT_EQ(t->graph.cpus.size(), 2u);
+}
+
+/// Graphs mean the same when nodes and links are equal in all that is planned with.
+void expectSameMachine(const Graph& a, const Graph& b, const std::string& what) {
+  EXPECT_EQ(a.ranks.size(), b.ranks.size()) << what;
+  EXPECT_EQ(a.nets.size(), b.nets.size()) << what;
+  EXPECT_EQ(a.cpus.size(), b.cpus.size()) << what;
+  auto widths = [](const Graph& g) {
+    std::multiset<std::string> out;
+    for (size_t l = 0; l < g.links.size(); ++l)
+      if (g.links[l].type != LinkType::Mem)
+        out.insert(fmt::format("{} {:.4f}", g.linkName(static_cast<int>(l)), g.links[l].gbps));
+    return out;
+  };
+  EXPECT_EQ(widths(a), widths(b)) << what;
+}
+
+TEST(RoundTrip, AllFilesInNcclsForm) {
+  for (const std::string& path : allTopologyFiles()) {
+    auto first = readTopologyFile(path);
+    ASSERT_TRUE(first.ok()) << first.error().message();
+    const std::string once = writeXml(first->xml);
+    auto second = readTopologyText(once, "again");
+    ASSERT_TRUE(second.ok()) << path << ": " << second.error().message();
+    EXPECT_EQ(writeXml(second->xml), once) << path;
+    EXPECT_EQ(second->graph.hash(), first->graph.hash()) << path;
+  }
+}
+
+TEST(RoundTrip, AllFilesInHwlocsForm) {
+  for (const std::string& path : allTopologyFiles()) {
+    auto first = readTopologyFile(path);
+    ASSERT_TRUE(first.ok()) << first.error().message();
+    auto once = writeHwlocXml(first->xml, path);
+    ASSERT_TRUE(once.ok()) << once.error().message();
+    auto second = readTopologyText(*once, "again");
+    ASSERT_TRUE(second.ok()) << path << ": " << second.error().message();
+    auto twice = writeHwlocXml(second->xml, "again");
+    ASSERT_TRUE(twice.ok());
+    EXPECT_EQ(*twice, *once) << path;
+    expectSameMachine(first->graph, second->graph, path);
+  }
+}
+
+TEST(RoundTrip, AllGraphsFound) {
+  for (const std::string& path : allTopologyFiles()) {
+    for (int nodes : {1, 2}) {
+      auto t = readTopologyFile(path);
+      ASSERT_TRUE(t.ok());
+      auto analysis = analyse(t->graph, {}, nodes, false);
+      ASSERT_TRUE(analysis.ok());
+      const std::string once = writeXml(graphsToXml(analysis->graphs, t->graph));
+      auto document = parseXml(once, "again");
+      ASSERT_TRUE(document.ok()) << document.error().message();
+      auto graphs = readGraphs(*document, t->graph, path);
+      ASSERT_TRUE(graphs.ok()) << path << ": " << graphs.error().message();
+      EXPECT_EQ(writeXml(graphsToXml(*graphs, t->graph)), once) << path;
+    }
+  }
+}
+
+TEST(RoundTrip, RandomMachines) {
+  for (uint32_t seed = 1; seed <= 100; ++seed) {
+    auto first = readTopologyText(randomMachine(seed), "random");
+    ASSERT_TRUE(first.ok());
+    auto once = writeHwlocXml(first->xml, "random");
+    ASSERT_TRUE(once.ok()) << once.error().message();
+    auto second = readTopologyText(*once, "again");
+    ASSERT_TRUE(second.ok()) << seed << ": " << second.error().message();
+    EXPECT_EQ(*writeHwlocXml(second->xml, "again"), *once) << seed;
+    expectSameMachine(first->graph, second->graph, std::to_string(seed));
+  }
+}
+
+TEST(HwlocXml, SeveralMachinesInOneFileAreRefused) {
+  auto t = readTopologyText(
+      "<system version=\"1\"><cpu host_hash=\"0x1\" numaid=\"0\" arch=\"arm64\"><l3 id=\"0\"><core "
+      "cpu=\"0\"/></l3></cpu><cpu host_hash=\"0x2\" numaid=\"0\" arch=\"arm64\"/></system>",
+      "two.xml");
+  ASSERT_TRUE(t.ok()) << t.error().message();
+  auto text = writeHwlocXml(t->xml, "two.xml");
+  ASSERT_FALSE(text.ok());
+  EXPECT_EQ(text.error().message(), "two.xml: describes 2 machines; an hwloc file holds one");
 }
 
 TEST(HwlocXml, BitSets) {
