@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "topology/work.hpp"
+
 namespace tutti::topology {
 
 template <typename T>
@@ -30,6 +32,8 @@ class FlowGraph {
 
   /// The flow from source to sink, not more than `limit` (the search stops there).
   T run(int source, int sink, T limit = std::numeric_limits<T>::max()) {
+    ++threadWork.flows;
+    threadWork.flowEdges += edges_.size();
     for (size_t e = 0; e < edges_.size(); ++e) edges_[e].left = capacity_[e];
     T total = 0;
     while (total < limit && label(source, sink)) {

@@ -548,13 +548,15 @@ ChannelGraph searchForest(const Graph& graph, const Fabric& fabric, const Bounds
   if (bounds.perRank <= 0 || fabric.totalDemand() < 2) return g;
   if (fabric.ranks > options.exactUpTo || !packForest(fabric, bounds.perRank, options, g.trees)) {
     g.trees.clear();
-    if (!groupedForest(graph, fabric.machines, options, g.trees)) g.trees.clear();
+    if (!groupedForest(graph, fabric.machines, options, g.trees) &&
+        !crossbarForest(graph, fabric, bounds, options, g.trees))
+      g.trees.clear();
   }
   if (g.trees.empty()) simpleForest(graph, fabric, g.trees);
   std::stable_sort(g.trees.begin(), g.trees.end(),
                    [](const ForestTree& a, const ForestTree& b) { return a.root < b.root; });
   for (const ForestTree& t : g.trees) {
-    g.intraGbps = g.interGbps = t.gbps;
+    g.intraGbps = g.interGbps = std::max(g.intraGbps, t.gbps);
     std::vector<int> order = {t.root};
     for (const ForestTree::Edge& e : t.edges) order.push_back(e.to);
     g.orders.push_back(std::move(order));

@@ -35,4 +35,9 @@ bool packForest(const Fabric& fabric, double perRank, const ForestOptions& optio
 bool groupedForest(const Graph& graph, int machines, const ForestOptions& options,
                    std::vector<ForestTree>& trees);
 
+/// Large machines around one crossbar: what the crossbar leaves idle (C2C, PCIe between neighbours) is packed
+/// exactly within groups of neighbours. False when not every rank hangs on one NVSwitch.
+bool crossbarForest(const Graph& graph, const Fabric& fabric, const Bounds& bounds,
+                    const ForestOptions& options, std::vector<ForestTree>& trees);
+
 }  // namespace tutti::topology

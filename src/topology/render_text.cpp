@@ -88,8 +88,9 @@ std::string renderText(const Graph& graph, const Analysis& a, double parseMs) {
     if (g.pattern == Pattern::Forest) {
       int copies = 0;
       for (const ForestTree& t : g.trees) copies += t.copies;
-      out += fmt::format("forest  {} trees ({} different) × {:.2f} GB/s = {:.1f} GB/s", copies,
-                         g.trees.size(), g.intraGbps, g.totalGbps());
+      out += fmt::format(
+          "forest  {} trees ({} different) {} {:.2f} GB/s = {:.1f} GB/s", copies, g.trees.size(),
+          copies * g.intraGbps > g.totalGbps() * (1 + 1e-9) ? "of at most" : "×", g.intraGbps, g.totalGbps());
     } else {
       out += fmt::format("{:7} {} channels × {:.1f}{} GB/s = {:.1f} GB/s, {}/{}", nameOf(g.pattern),
                          g.channels(), g.intraGbps, a.nodes > 1 ? fmt::format("/{:.1f}", g.interGbps) : "",

@@ -6,6 +6,8 @@
 #include <limits>
 #include <numeric>
 
+#include "topology/work.hpp"
+
 namespace tutti::topology {
 namespace {
 
@@ -178,6 +180,7 @@ double TourProblem::cost(std::span<const int> order) const {
 }
 
 std::vector<int> cheapestOrder(const TourProblem& p, std::span<const std::vector<int>> hints) {
+  ++threadWork.tours;
   if (p.count <= kExactUpTo) return exact(p);
   std::vector<int> best;
   double bestCost = kInfinite;

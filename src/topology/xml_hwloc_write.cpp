@@ -1,6 +1,6 @@
 // hwloc XML, version 2, of a machine that is held in NCCL's form. What hwloc has no place for (NVLinks,
-// compute capability, NIC speeds, ranks) goes into <info name="NCCL">, as the element in NCCL's own words, and
-// comes back from there.
+// compute capability, NIC speeds, ranks) goes into <info name="NCCL">, as the element in NCCL's own words,
+// and comes back from there.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -121,7 +121,8 @@ class HwlocWriter {
       TUTTI_ASSIGN(int64_t numa, XmlReader(c, file_).integer("numaid", -1, 1 << 20));
       cpus.push_back({std::max<int64_t>(numa, 0), &c});
     }
-    std::stable_sort(cpus.begin(), cpus.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::stable_sort(cpus.begin(), cpus.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
     std::set<int> used;
     for (auto [numa, cpu] : cpus) {
       Node n;
@@ -183,7 +184,8 @@ class HwlocWriter {
     package.set("os_index", std::to_string(n.index));
     place(package, n.cpus, numa);
     number(package);
-    for (auto [from, to] : {std::pair("vendor", "CPUVendor"), {"familyid", "CPUFamilyNumber"}, {"modelid", "CPUModelNumber"}})
+    for (auto [from, to] :
+         {std::pair("vendor", "CPUVendor"), {"familyid", "CPUFamilyNumber"}, {"modelid", "CPUModelNumber"}})
       if (const std::string* value = n.cpu->find(from)) addInfo(package, to, *value);
     addInfo(package, "NCCL", inOneLine(bare(*n.cpu)));
     for (const XmlElement& c : n.cpu->children)
@@ -199,8 +201,11 @@ class HwlocWriter {
       XmlElement l3 = object("L3Cache");
       place(l3, shared, numa);
       number(l3);
-      for (auto [key, value] : {std::pair("cache_size", "0"), {"depth", "3"}, {"cache_linesize", "64"},
-                                {"cache_associativity", "0"}, {"cache_type", "0"}})
+      for (auto [key, value] : {std::pair("cache_size", "0"),
+                                {"depth", "3"},
+                                {"cache_linesize", "64"},
+                                {"cache_associativity", "0"},
+                                {"cache_type", "0"}})
         l3.set(key, value);
       for (const std::set<int>& core : group) l3.children.push_back(coreOf(core, numa));
       package.children.push_back(std::move(l3));
@@ -232,8 +237,8 @@ class HwlocWriter {
   }
 
   XmlElement deviceOf(const XmlElement& pci, int depth) {
-    const bool bridge = pci.child("gpu") == nullptr && pci.child("nic") == nullptr &&
-                        pci.get("class").substr(0, 4) == "0x06";
+    const bool bridge =
+        pci.child("gpu") == nullptr && pci.child("nic") == nullptr && pci.get("class").substr(0, 4) == "0x06";
     XmlElement e = object(bridge ? "Bridge" : "PCIDev");
     number(e);
     if (bridge) {
@@ -247,8 +252,8 @@ class HwlocWriter {
       if (value.substr(0, 2) == "0x") value.remove_prefix(2);
       return value.empty() ? std::string("0000") : std::string(value.substr(0, 4));
     };
-    e.set("pci_type", fmt::format("{} [{}:{}] [{}:{}] 00", digits("class"), digits("vendor"), digits("device"),
-                                  digits("subsystem_vendor"), digits("subsystem_device")));
+    e.set("pci_type", fmt::format("{} [{}:{}] [{}:{}] 00", digits("class"), digits("vendor"),
+                                  digits("device"), digits("subsystem_vendor"), digits("subsystem_device")));
     const int width = std::atoi(std::string(pci.get("link_width")).c_str());
     const bool known = width > 0 && !pci.get("link_speed").empty();
     e.set("pci_link_speed", fmt::format("{:.6f}", known ? pcieGBps(pci.get("link_speed"), width) : 0.0));
@@ -269,7 +274,8 @@ class HwlocWriter {
 
 Result<std::string> writeHwlocXml(const XmlElement& system, std::string_view fileName) {
   TUTTI_ASSIGN(XmlElement root, HwlocWriter(fileName).write(system));
-  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n" + writeXml(root);
+  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n" +
+         writeXml(root);
 }
 
 }  // namespace tutti::topology

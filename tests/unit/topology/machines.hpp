@@ -46,9 +46,35 @@ inline std::vector<std::string> allTopologyFiles() {
   for (const auto& entry : std::filesystem::directory_iterator(
            std::string(TUTTI_TEST_DATA) + "/../../../shared/topologies", none)) {
     const std::string name = entry.path().filename().string();
-    if (entry.path().extension() == ".xml" && name.find("-graph.") == name.npos) paths.push_back(entry.path());
+    if (entry.path().extension() == ".xml" && name.find("-graph.") == name.npos)
+      paths.push_back(entry.path());
   }
   return paths;
+}
+
+/// `trays` of a kind as one NVLink domain; every `lameEvery`-th tray (0: none) has lost its second half.
+inline std::string domainOf(const std::string& tray, int trays, int lameEvery = 0) {
+  auto root = parseXml(*readFileBounded(dataPath(tray), 1 << 20), tray);
+  XmlElement domain = *root;
+  domain.children.clear();
+  int rank = 0;
+  for (int t = 0; t < trays; ++t) {
+    size_t parts = root->children.size();
+    if (lameEvery > 0 && t % lameEvery == lameEvery - 1) parts = (parts + 1) / 2;
+    for (size_t c = 0; c < parts; ++c) {
+      XmlElement cpu = root->children[c];
+      cpu.set("host_hash", fmt::format("0x{:x}", t + 1));
+      auto visit = [&](auto&& self, XmlElement& e) -> void {
+        if (e.name == "gpu") e.set("rank", std::to_string(rank++));
+        if (e.name == "net")
+          e.set("guid", fmt::format("0x{:x}{:03x}", t + 1, std::atoi(e.find("dev")->c_str())));
+        for (XmlElement& child : e.children) self(self, child);
+      };
+      visit(visit, cpu);
+      domain.children.push_back(std::move(cpu));
+    }
+  }
+  return writeXml(domain);
 }
 
 /// A random PCIe tree with GPUs, NICs and, by chance, NVLinks in a random mesh or an NVSwitch.
