@@ -15,7 +15,6 @@ using comm::HostStream;
 
 struct CommEntry {
   comm::NewComm comm;
-  SharedText lastError;
 };
 
 struct StreamEntry {

@@ -12,7 +12,7 @@ ncclResult_t fail(const char* call, Kind kind, CommEntry* entry, const Error& er
   try {
     std::string text = fmt::format("{}: {}", call, error.message());
     setThreadLastError(text);
-    if (entry != nullptr) entry->lastError.set(text);
+    if (entry != nullptr) comm::noteLastError(*entry->comm, text);
     if (kind == Kind::Grouped) comm::groupNoteError(Error(error.code(), text));
     TUTTI_WARN("{}", text);
   } catch (...) {

@@ -52,7 +52,7 @@ TUTTI_API(const char*, GetLastError, (ncclComm_t comm)) {
       held = threadLastError();
       return held.c_str();
     }
-    held = pin->lastError.get();
+    held = comm::lastErrorOf(*pin->comm);
     if (held.empty()) {
       Status status = comm::asyncStatus(*pin->comm);
       if (!status.ok() && status.error().code() != Code::InProgress) held = status.error().message();

@@ -15,6 +15,9 @@ using engine::Job;
 
 namespace {
 
+/// Longer than the news of a death takes to reach everybody.
+constexpr int64_t kFaultGraceMs = 300;
+
 algos::Request requestOf(const Communicator& comm, const CollectiveCall& call) {
   algos::Request request;
   request.collective = call.collective;
@@ -55,21 +58,22 @@ void playAlone(const kernels::Reduction& reduction, const CollectiveCall& call) 
   }
 }
 
-Error inCall(Error error, const Communicator& comm, const PlanEntry& entry) {
-  return std::move(error).context(
-      fmt::format("rank {}: {} (call #{})", comm.rank(), describeCall(entry.record), comm.lastCall()));
+std::string describeCollective(const CollectiveCall& call) {
+  control::CallRecord record;
+  record.kind = static_cast<uint32_t>(call.collective);
+  record.count = call.count;
+  record.root = call.root;
+  record.dtype = static_cast<uint8_t>(call.type);
+  record.op =
+      static_cast<uint8_t>(call.op >= kFirstCustomOp ? ReduceOp::PreMulSum : static_cast<ReduceOp>(call.op));
+  return describeCall(record);
 }
 
-/// Fills `job`, or says that there is nothing to play (already done, or empty).
-Result<bool> prepare(Communicator& comm, const CollectiveCall& call, Job& job) {
-  TUTTI_ASSIGN(job.reduction, comm.reductionFor(call.type, call.op));
-  if (comm.nRanks() == 1) {
-    if (call.count > 0) playAlone(job.reduction, call);
-    return false;
-  }
+/// All of `job` but its number and its reduction. REQUIRES more than one rank.
+Result<const PlanEntry*> prepare(Communicator& comm, const CollectiveCall& call, Job& job) {
   PlanKey key;
   key.request = requestOf(comm, call);
-  if (key.request.inPlace && call.collective == Collective::AllToAll) {
+  if (key.request.inPlace && call.collective == Collective::AllToAll) [[unlikely]] {
     return Error(Code::InvalidUsage, "ncclAlltoAll cannot work in place: give it two buffers");
   }
   if (call.options != nullptr && !call.options->algorithms.empty()) {
@@ -82,11 +86,33 @@ Result<bool> prepare(Communicator& comm, const CollectiveCall& call, Job& job) {
   job.input = call.send;
   job.output = call.recv;
   job.signature = entry->signature;
-  job.callNumber = comm.recordCall(entry->record);
-  return call.count > 0;
+  return entry;
 }
 
 }  // namespace
+
+std::string describeTask(const Task& task) {
+  if (const auto* call = std::get_if<CollectiveCall>(&task.what)) return describeCollective(*call);
+  if (const auto* p2p = std::get_if<P2pCall>(&task.what)) {
+    return fmt::format("{}(count {}, {}, {} rank {})", p2p->isSend ? "Send" : "Recv", p2p->count,
+                       nameOf(p2p->type), p2p->isSend ? "to" : "from", p2p->peer);
+  }
+  if (const auto* vector = std::get_if<std::shared_ptr<KeptVectorCall>>(&task.what)) {
+    return fmt::format("{}({})", algos::nameOf((*vector)->call.collective), nameOf((*vector)->call.type));
+  }
+  return std::get<OneSided>(task.what).name;
+}
+
+Status checkCall(const Communicator& comm, const CollectiveCall& call, std::optional<CustomOp>& custom) {
+  if (call.collective == Collective::AllToAll && call.send == call.recv && call.count > 0 &&
+      comm.nRanks() > 1) {
+    return Error(Code::InvalidUsage, "ncclAlltoAll cannot work in place: give it two buffers");
+  }
+  if (call.op >= kFirstCustomOp && algos::reduces(call.collective)) {
+    TUTTI_ASSIGN(custom, comm.customOp(call.type, call.op));
+  }
+  return {};
+}
 
 Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOptions* options) {
   if (const PlanEntry* entry = plans_.find(key)) [[likely]] {
@@ -144,12 +170,27 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     TUTTI_INFO(Tuning, "{}: {}/{}, predicted {:.2f} us", describeCall(entry->record),
                algos::nameOf(choice->algorithm), algos::nameOf(choice->protocol), choice->predictedUs);
   }
-  TUTTI_TRY(engine_->bind(entry->plan, wait()));
+  if (Status bound = engine_->bind(entry->plan, wait()); !bound.ok())
+    return cannotConnect(std::move(bound).error());
   return plans_.insert(std::move(entry));
 }
 
-Result<kernels::Reduction> Communicator::reductionFor(DataType type, int op) const {
-  if (op < kFirstCustomOp) return kernels::Reduction::of(type, static_cast<ReduceOp>(op), nRanks_);
+Error Communicator::cannotConnect(Error error) {
+  // A peer that has gone because of another's death, of which this rank has not heard yet: it soon will.
+  const Deadline soon = Deadline::afterMs(kFaultGraceMs);
+  while (control_->faultWord().load(std::memory_order_acquire) == 0 && !soon.expired()) {
+    timespec nap{0, 1'000'000};
+    nanosleep(&nap, nullptr);
+  }
+  if (control_->faultWord().load(std::memory_order_acquire) != 0) return control::errorOf(control_->fault());
+  // The others are on their way into the call and would wait for this rank.
+  control_->raise(
+      {control::FaultKind::LocalError, rank_,
+       fmt::format("rank {} ({}) cannot connect: {}", rank_, control_->peer(rank_).text(), error.message())});
+  return error;
+}
+
+Result<CustomOp> Communicator::customOp(DataType type, int op) const {
   const size_t index = static_cast<size_t>(op - kFirstCustomOp);
   if (index >= customOps_.size() || !customOps_[index]) {
     return makeError(Code::InvalidArgument,
@@ -160,21 +201,39 @@ Result<kernels::Reduction> Communicator::reductionFor(DataType type, int op) con
     return makeError(Code::InvalidArgument, "operator {} was made for {}, not for {}", op,
                      nameOf(custom.type), nameOf(type));
   }
-  return kernels::Reduction::preMulSum(type, custom.scalar != nullptr ? custom.scalar : &custom.scalarBits);
+  return custom;
+}
+
+Result<kernels::Reduction> Communicator::reductionFor(DataType type, int op,
+                                                      const std::optional<CustomOp>& custom) const {
+  if (!custom) return kernels::Reduction::of(type, static_cast<ReduceOp>(op), nRanks_);
+  return kernels::Reduction::preMulSum(type,
+                                       custom->scalar != nullptr ? custom->scalar : &custom->scalarBits);
+}
+
+Result<kernels::Reduction> Communicator::reductionFor(DataType type, int op) const {
+  if (op < kFirstCustomOp) [[likely]]
+    return kernels::Reduction::of(type, static_cast<ReduceOp>(op), nRanks_);
+  TUTTI_ASSIGN(const CustomOp custom, customOp(type, op));
+  return reductionFor(type, op, custom);
 }
 
 Status playNow(Communicator& comm, const CollectiveCall& call) {
   Turn turn(comm);
   TUTTI_TRY(comm.usable());
   Job job;
-  TUTTI_ASSIGN(bool something, prepare(comm, call, job));
-  if (!something) return {};
+  TUTTI_ASSIGN(job.reduction, comm.reductionFor(call.type, call.op));
+  if (comm.nRanks() == 1) {
+    if (call.count > 0) playAlone(job.reduction, call);
+    return {};
+  }
+  TUTTI_ASSIGN(const PlanEntry* entry, prepare(comm, call, job));
+  job.callNumber = comm.recordCall(entry->record);
+  if (call.count == 0) return {};
   Status status = engine::HostEngine::play({&job, 1});
   if (!status.ok()) [[unlikely]] {
-    PlanKey key;
-    key.request = requestOf(comm, call);
-    auto entry = comm.planFor(key, nullptr);
-    if (entry.ok()) return inCall(std::move(status).error(), comm, **entry);
+    return std::move(status).error().context(
+        fmt::format("rank {}: {} (call #{})", comm.rank(), describeCall(entry->record), job.callNumber));
   }
   return status;
 }
@@ -183,12 +242,111 @@ namespace {
 
 /// Puts the jobs of a group together: collectives of a communicator one after the other, sends and receives
 /// side by side, but those between the same two ranks in order.
+///
+/// Two steps: add() resolves everything that may be refused; commit() then numbers and records the calls and
+/// does what needs no other rank.
 class JobList {
  public:
+  Status add(const Task& task) {
+    task_ = &task;
+    Communicator& comm = *task.comm;
+    if (const auto* call = std::get_if<CollectiveCall>(&task.what)) return addCollective(comm, *call);
+    if (const auto* p2p = std::get_if<P2pCall>(&task.what)) return addP2p(comm, *p2p);
+    if (const auto* kept = std::get_if<std::shared_ptr<KeptVectorCall>>(&task.what))
+      return addVector(comm, **kept);
+    const auto& oneSided = std::get<OneSided>(task.what);
+    return oneSided.check ? oneSided.check() : Status();
+  }
+
+  /// A rank's sends to itself are copies; each needs its receive in the same group.
+  Status checkSelf() const {
+    for (const auto& [comm, pair] : self_) {
+      if (pair.sends.size() != pair.receives.size()) {
+        return makeError(Code::InvalidUsage,
+                         "rank {} has {} sends to itself and {} receives from itself in one group",
+                         comm->rank(), pair.sends.size(), pair.receives.size());
+      }
+      for (size_t i = 0; i < pair.sends.size(); ++i) {
+        const size_t sent = pair.sends[i].count * sizeOf(pair.sends[i].type);
+        const size_t received = pair.receives[i].count * sizeOf(pair.receives[i].type);
+        if (sent != received) {
+          return makeError(Code::InvalidUsage, "rank {} sends {} bytes to itself but receives {}",
+                           comm->rank(), sent, received);
+        }
+      }
+    }
+    return {};
+  }
+
+  void commit() {
+    for (const Alone& alone : alone_) {
+      if (alone.call.count > 0) playAlone(alone.reduction, alone.call);
+    }
+    for (const auto& [comm, pair] : self_) {
+      for (size_t i = 0; i < pair.sends.size(); ++i) {
+        kernels::copy(pair.receives[i].recv, pair.sends[i].send,
+                      pair.sends[i].count * sizeOf(pair.sends[i].type));
+      }
+    }
+    for (const Call& call : calls_) {
+      Communicator& comm = *call.task->comm;
+      const uint64_t number = call.entry != nullptr ? comm.recordCall(call.entry->record) : comm.nextP2p();
+      if (call.job < 0) continue;
+      Origin& origin = origins_[static_cast<size_t>(call.job)];
+      origin = {call.task, number, call.entry == nullptr};
+      if (call.entry != nullptr) jobs_[static_cast<size_t>(call.job)].callNumber = number;
+    }
+    keepReusedInputsStaged();
+  }
+
+  std::span<const Job> jobs() const { return jobs_; }
+
+  /// `error` of job `index`, with what was called.
+  Error inCall(Error error, size_t index) const {
+    const Origin& origin = origins_[index];
+    return std::move(error).context(fmt::format("rank {}: {} ({} #{})", origin.task->comm->rank(),
+                                                describeTask(*origin.task),
+                                                origin.isP2p ? "send/receive" : "call", origin.number));
+  }
+
+ private:
+  struct Queue {
+    const Communicator* comm;
+    int kind;  ///< 0 collectives, 1 sends, 2 receives
+    int peer;
+    auto operator<=>(const Queue&) const = default;
+  };
+  struct SelfPair {
+    std::vector<P2pCall> sends, receives;
+  };
+  struct Alone {
+    kernels::Reduction reduction;
+    CollectiveCall call;
+  };
+  struct Call {
+    const Task* task;
+    const PlanEntry* entry;  ///< null: a send or a receive, which is not recorded
+    int job;                 ///< -1: recorded, but there is nothing to play
+  };
+  struct Origin {
+    const Task* task = nullptr;
+    uint64_t number = 0;
+    bool isP2p = false;
+  };
+
   Status addCollective(Communicator& comm, const CollectiveCall& call) {
     Job job;
-    TUTTI_ASSIGN(bool something, prepare(comm, call, job));
-    if (something) append(job, {&comm, 0, 0});
+    TUTTI_ASSIGN(job.reduction, comm.reductionFor(call.type, call.op, task_->custom));
+    if (comm.nRanks() == 1) {
+      alone_.push_back({job.reduction, call});
+      return {};
+    }
+    TUTTI_ASSIGN(const PlanEntry* entry, prepare(comm, call, job));
+    if (call.count > 0) {
+      append(job, entry, {&comm, 0, 0});
+    } else {
+      calls_.push_back({task_, entry, -1});
+    }
     return {};
   }
 
@@ -228,9 +386,10 @@ class JobList {
       return {};
     }
     if (n == 1) {
-      kernels::copy(const_cast<std::byte*>(at(call.recv, kept.recvOffsets[0])),
-                    at(call.send, kept.sendOffsets[0]),
-                    std::min(kept.sendCounts[0], kept.recvCounts[0]) * sizeOf(call.type));
+      const size_t count = std::min(kept.sendCounts[0], kept.recvCounts[0]);
+      alone_.push_back({kernels::Reduction(),
+                        {Collective::AllToAll, at(call.send, kept.sendOffsets[0]),
+                         const_cast<std::byte*>(at(call.recv, kept.recvOffsets[0])), count, call.type}});
       return {};
     }
     PlanKey key;
@@ -244,14 +403,15 @@ class JobList {
     job.vectors = {kept.sendCounts.data(), kept.sendOffsets.data(), kept.recvCounts.data(),
                    kept.recvOffsets.data()};
     job.signature = entry->signature;
-    job.callNumber = comm.recordCall(entry->record);
-    append(job, {&comm, 0, 0});
+    append(job, entry, {&comm, 0, 0});
     return {};
   }
 
   Status addP2p(Communicator& comm, const P2pCall& call) {
-    if (call.peer == comm.rank()) return addSelf(comm, call);
-    if (call.count == 0) return {};
+    if (call.peer == comm.rank()) {
+      (call.isSend ? self_[&comm].sends : self_[&comm].receives).push_back(call);
+      return {};
+    }
     PlanKey key;
     key.request.collective = Collective::AllToAll;
     key.request.count = call.count;
@@ -265,75 +425,53 @@ class JobList {
     job.input = call.send;
     job.output = call.recv;
     job.signature = entry->signature;
-    append(job, {&comm, call.isSend ? 1 : 2, call.peer});
+    append(job, nullptr, {&comm, call.isSend ? 1 : 2, call.peer});
     return {};
   }
-
-  /// A rank's sends to itself are copies; each needs its receive in the same group.
-  Status finish() {
-    for (auto& [comm, pair] : self_) {
-      if (pair.sends.size() != pair.receives.size()) {
-        return makeError(Code::InvalidUsage,
-                         "rank {} has {} sends to itself and {} receives from itself in one group",
-                         comm->rank(), pair.sends.size(), pair.receives.size());
-      }
-      for (size_t i = 0; i < pair.sends.size(); ++i) {
-        const P2pCall& send = pair.sends[i];
-        const P2pCall& receive = pair.receives[i];
-        if (send.count * sizeOf(send.type) != receive.count * sizeOf(receive.type)) {
-          return makeError(Code::InvalidUsage, "rank {} sends {} bytes to itself but receives {}",
-                           comm->rank(), send.count * sizeOf(send.type),
-                           receive.count * sizeOf(receive.type));
-        }
-        kernels::copy(receive.recv, send.send, send.count * sizeOf(send.type));
-      }
-    }
-    keepReusedInputsStaged();
-    return {};
-  }
-
-  std::span<const Job> jobs() const { return jobs_; }
-
- private:
-  struct Queue {
-    const Communicator* comm;
-    int kind;  ///< 0 collectives, 1 sends, 2 receives
-    int peer;
-    auto operator<=>(const Queue&) const = default;
-  };
-  struct SelfPair {
-    std::vector<P2pCall> sends, receives;
-  };
 
   /// A send from a buffer that a receive of the group writes to leaves by copies, as far as the FIFO reaches.
   void keepReusedInputsStaged() {
     for (Job& send : jobs_) {
-      if (send.callNumber != 0 || send.input == nullptr) continue;
+      if (!send.isP2p() || send.input == nullptr) continue;
       const auto* begin = static_cast<const std::byte*>(send.input);
       const auto* end = begin + send.plan->request.bytes();
       send.inputReused = std::any_of(jobs_.begin(), jobs_.end(), [&](const Job& other) {
-        if (other.callNumber != 0 || other.output == nullptr) return false;
+        if (!other.isP2p() || other.output == nullptr) return false;
         const auto* to = static_cast<const std::byte*>(other.output);
         return to < end && begin < to + other.plan->request.bytes();
       });
     }
   }
 
-  Status addSelf(Communicator& comm, const P2pCall& call) {
-    (call.isSend ? self_[&comm].sends : self_[&comm].receives).push_back(call);
-    return {};
-  }
-
-  void append(Job job, const Queue& queue) {
+  void append(Job job, const PlanEntry* entry, const Queue& queue) {
+    const int index = static_cast<int>(jobs_.size());
     auto [it, first] = last_.try_emplace(queue, -1);
     job.after = it->second;
-    it->second = static_cast<int>(jobs_.size());
+    it->second = index;
     jobs_.push_back(job);
+    origins_.emplace_back();
+    calls_.push_back({task_, entry, index});
   }
 
+  const Task* task_ = nullptr;
   std::vector<Job> jobs_;
+  std::vector<Origin> origins_;  ///< of jobs_
+  std::vector<Call> calls_;      ///< in order
+  std::vector<Alone> alone_;
   std::map<Queue, int> last_;
   std::map<const Communicator*, SelfPair> self_;
+};
+
+/// Keeps the plans of the communicators of a group.
+class PlanHold {
+ public:
+  explicit PlanHold(Communicator& comm) : comm_(comm) { comm_.holdPlans(true); }
+  ~PlanHold() { comm_.holdPlans(false); }
+  PlanHold(const PlanHold&) = delete;
+  PlanHold& operator=(const PlanHold&) = delete;
+
+ private:
+  Communicator& comm_;
 };
 
 }  // namespace
@@ -347,41 +485,65 @@ std::vector<Ticket> takeTickets(const std::vector<Task>& tasks) {
   return tickets;
 }
 
-Status playTogether(std::vector<Task>& tasks, const std::vector<Ticket>& tickets) {
+namespace {
+
+Status playResolved(std::vector<Task>& tasks, const std::vector<Ticket>& tickets) {
   std::map<Communicator*, uint64_t> comms;
   for (Task& task : tasks) comms.emplace(task.comm.get(), 0);
   for (const Ticket& ticket : tickets) comms[ticket.comm.get()] = ticket.number;
   // In address order: two groups over the same communicators cannot lock each other out.
   std::vector<std::unique_ptr<Turn>> turns;
+  std::vector<std::unique_ptr<PlanHold>> holds;
   for (auto [comm, ticket] : comms) turns.push_back(std::make_unique<Turn>(*comm, ticket));
-  for (auto [comm, ticket] : comms) TUTTI_TRY(comm->usable());
+  for (const Task& task : tasks) {
+    Status status = task.comm->usable();
+    if (!status.ok()) {
+      return std::move(status).error().context(
+          fmt::format("rank {}: {}", task.comm->rank(), describeTask(task)));
+    }
+  }
+  for (auto [comm, ticket] : comms) holds.push_back(std::make_unique<PlanHold>(*comm));
+
+  JobList list;
+  for (Task& task : tasks) {
+    if (auto* call = std::get_if<CollectiveCall>(&task.what)) call->options = task.options.get();
+    Status status = list.add(task);
+    if (!status.ok()) {
+      return std::move(status).error().context(
+          fmt::format("rank {}: {}", task.comm->rank(), describeTask(task)));
+    }
+  }
+  TUTTI_TRY(list.checkSelf());
 
   auto runOneSided = [&](bool waits) -> Status {
     for (Task& task : tasks) {
-      if (auto* oneSided = std::get_if<OneSided>(&task.what);
-          oneSided != nullptr && oneSided->waits == waits) {
-        TUTTI_TRY(oneSided->work());
+      auto* oneSided = std::get_if<OneSided>(&task.what);
+      if (oneSided == nullptr || oneSided->waits != waits) continue;
+      Status status = oneSided->work();
+      if (!status.ok()) {
+        return std::move(status).error().context(
+            fmt::format("rank {}: {}", task.comm->rank(), oneSided->name));
       }
     }
     return {};
   };
   TUTTI_TRY(runOneSided(false));
-  JobList list;
-  for (Task& task : tasks) {
-    Status status;
-    if (auto* call = std::get_if<CollectiveCall>(&task.what)) {
-      call->options = task.options.get();
-      status = list.addCollective(*task.comm, *call);
-    } else if (auto* p2p = std::get_if<P2pCall>(&task.what)) {
-      status = list.addP2p(*task.comm, *p2p);
-    } else if (auto* vector = std::get_if<std::shared_ptr<KeptVectorCall>>(&task.what)) {
-      status = list.addVector(*task.comm, **vector);
-    }
-    TUTTI_TRY(std::move(status));
-  }
-  TUTTI_TRY(list.finish());
-  TUTTI_TRY(engine::HostEngine::play(list.jobs()));
+  list.commit();
+  size_t culprit = 0;
+  Status played = engine::HostEngine::play(list.jobs(), &culprit);
+  if (!played.ok()) return list.inCall(std::move(played).error(), culprit);
   return runOneSided(true);
+}
+
+}  // namespace
+
+Status playTogether(std::vector<Task>& tasks, const std::vector<Ticket>& tickets) {
+  Status status = playResolved(tasks, tickets);
+  // A group's end and a stream's work name no communicator: those who ask theirs hear of it nevertheless.
+  if (!status.ok()) {
+    for (Task& task : tasks) task.comm->noteLastError(status.error().message());
+  }
+  return status;
 }
 
 Result<double> predict(const std::vector<Task>& tasks) {

@@ -24,16 +24,24 @@ Status memoryFree(void* memory) {
 // ending
 
 Status finalize(Communicator& comm) {
-  comm.awaitQueued();
-  if (comm.options().blocking) return comm.finalize();
-  return comm.ownStream().synchronize().ok() ? comm.finalize() : comm.asyncStatus();
+  if (!comm.claimFinalize())
+    return Error(Code::InvalidArgument, "the communicator has been finalized already");
+  NewComm kept = comm.shared_from_this();
+  if (comm.blocking()) return submitStart({kept, [kept] { return kept->finalize(); }});
+  comm.taskQueued();
+  return submitStart({kept, [kept] {
+                        Status status = kept->finalize();
+                        kept->noteQueuedEnd(status);
+                        kept->taskDone();
+                        return status;
+                      }});
 }
 
 Status close(Communicator& comm) {
   comm.awaitQueued();
   if (!comm.blocking())
     (void)comm.ownStream().synchronize();  // its error has been told by ncclCommGetAsyncError
-  (void)comm.finalize();                   // finalized before, or never started: nothing is left to end
+  comm.leave();
   return {};
 }
 
@@ -84,6 +92,14 @@ MemoryUse memoryUseOf(const Communicator& comm) {
 
 Status asyncStatus(const Communicator& comm) {
   return comm.asyncStatus();
+}
+
+void noteLastError(Communicator& comm, const std::string& text) {
+  comm.noteLastError(text);
+}
+
+std::string lastErrorOf(const Communicator& comm) {
+  return comm.lastError();
 }
 
 std::string describe(const Communicator& comm) {
@@ -141,7 +157,9 @@ Status collective(Communicator& comm, const CollectiveCall& call, HostStream* st
   if (stream == nullptr && comm.blocking() && !groupIsOpen()) [[likely]] {
     return playNow(comm, call);
   }
+  TUTTI_TRY(comm.takesCalls());
   Task task;
+  TUTTI_TRY(checkCall(comm, call, task.custom));
   task.comm = comm.shared_from_this();
   task.what = call;
   task.stream = stream;
@@ -150,6 +168,7 @@ Status collective(Communicator& comm, const CollectiveCall& call, HostStream* st
 }
 
 Status vectorCollective(Communicator& comm, const VectorCall& call, HostStream* stream) {
+  TUTTI_TRY(comm.takesCalls());
   auto kept = std::make_shared<KeptVectorCall>();
   kept->call = call;
   kept->sendCounts.assign(call.sendCounts.begin(), call.sendCounts.end());
@@ -157,6 +176,9 @@ Status vectorCollective(Communicator& comm, const VectorCall& call, HostStream* 
   kept->recvCounts.assign(call.recvCounts.begin(), call.recvCounts.end());
   kept->recvOffsets.assign(call.recvOffsets.begin(), call.recvOffsets.end());
   Task task;
+  if (algos::reduces(call.collective) && call.op >= kFirstCustomOp) {
+    TUTTI_ASSIGN(task.custom, comm.customOp(call.type, call.op));
+  }
   task.comm = comm.shared_from_this();
   task.what = std::move(kept);
   task.stream = stream;
@@ -166,6 +188,7 @@ Status vectorCollective(Communicator& comm, const VectorCall& call, HostStream* 
 namespace {
 
 Status submitP2p(Communicator& comm, const P2pCall& call, HostStream* stream) {
+  TUTTI_TRY(comm.takesCalls());
   Task task;
   task.comm = comm.shared_from_this();
   task.what = call;

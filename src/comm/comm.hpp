@@ -58,6 +58,9 @@ uint64_t hashOf(const Communicator& comm);
 MemoryUse memoryUseOf(const Communicator& comm);
 /// Success, InProgress, or what went wrong.
 Status asyncStatus(const Communicator& comm);
+/// The last error on this communicator in words, from whichever thread or stream; "" when there was none.
+void noteLastError(Communicator& comm, const std::string& text);
+std::string lastErrorOf(const Communicator& comm);
 std::string describe(const Communicator& comm);
 Result<std::string> explain(Communicator& comm, const algos::Request& request);
 

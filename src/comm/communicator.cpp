@@ -4,7 +4,9 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <set>
 
 #include "core/host.hpp"
 #include "core/log.hpp"
@@ -14,6 +16,8 @@ namespace tutti::comm {
 namespace {
 
 constexpr int kMostBoardRanks = 64;
+/// CallRecord::kind of ncclCommFinalize, and its signature; collectives have small numbers.
+constexpr uint32_t kFinalizeRecord = 0xf1a11ce;
 
 /// What every rank tells the others when a communicator is made. Rank 0's settings hold for all.
 struct SelfInfo {
@@ -107,6 +111,11 @@ Result<int> ranksPerCore(const control::ControlPlane& control) {
   int most = 1;
   for (auto& [hash, host] : hosts) most = std::max(most, (host.first + host.second - 1) / host.second);
   return most;
+}
+
+Error stillBeingMade() {
+  return Error(Code::InvalidArgument,
+               "the communicator is still being made; wait until ncclCommGetAsyncError says ncclSuccess");
 }
 
 }  // namespace
@@ -253,9 +262,7 @@ Status Communicator::usable() const {
     case Phase::Ready:
       break;
     case Phase::Starting:
-      return makeError(
-          Code::InvalidUsage,
-          "the communicator is still being made; wait until ncclCommGetAsyncError says ncclSuccess");
+      return stillBeingMade();
     case Phase::Failed: {
       std::lock_guard lock(errorMutex_);
       return makeError(asyncError_->code(), "the communicator could not be made: {}", asyncError_->message());
@@ -272,6 +279,12 @@ Status Communicator::usable() const {
   return {};
 }
 
+Status Communicator::takesCalls() const {
+  if (!blocking() && phase_.load(std::memory_order_acquire) == Phase::Starting) [[unlikely]]
+    return stillBeingMade();
+  return {};
+}
+
 Status Communicator::asyncStatus() const {
   Phase phase = phase_.load(std::memory_order_acquire);
   {
@@ -283,12 +296,32 @@ Status Communicator::asyncStatus() const {
     return control::errorOf(control_->fault());
   if (pending_.load(std::memory_order_acquire) > 0)
     return Error(Code::InProgress, "calls are being worked on");
+  std::lock_guard lock(errorMutex_);
+  if (refused_) return *refused_;
   return {};
 }
 
 void Communicator::noteAsyncError(const Error& error) {
   std::lock_guard lock(errorMutex_);
   if (!asyncError_) asyncError_ = error;
+}
+
+void Communicator::noteQueuedEnd(const Status& status) {
+  if (status.ok()) return;
+  const Code code = status.error().code();
+  const bool refusal = code == Code::InvalidUsage || code == Code::InvalidArgument;
+  const bool faulted = control_ && control_->faultWord().load(std::memory_order_acquire) != 0;
+  if (!refusal || faulted) return noteAsyncError(status.error());
+  std::lock_guard lock(errorMutex_);
+  refused_ = status.error();
+}
+
+void Communicator::taskQueued() {
+  {
+    std::lock_guard lock(errorMutex_);
+    refused_.reset();
+  }
+  pending_.fetch_add(1, std::memory_order_relaxed);
 }
 
 HostStream& Communicator::ownStream() {
@@ -304,8 +337,37 @@ Status Communicator::finalize() {
       return Error(Code::InvalidArgument, "the communicator has been finalized already");
     return {};  // a communicator that never started has nothing to end
   }
+  Status together = awaitAllFinalize();
   control_->leave();
-  return {};
+  return together;
+}
+
+void Communicator::leave() {
+  Phase ready = Phase::Ready;
+  if (phase_.compare_exchange_strong(ready, Phase::Finalized, std::memory_order_acq_rel)) control_->leave();
+}
+
+Status Communicator::awaitAllFinalize() {
+  std::set<std::array<uint8_t, 16>> processes;
+  for (int r = 0; r < nRanks_; ++r) {
+    if (!processes.insert(control_->peer(r).process).second) return {};
+  }
+  if (nRanks_ == 1) return {};
+  // Recorded as a call, so that a rank that makes another one instead is found.
+  control::CallRecord record;
+  record.kind = kFinalizeRecord;
+  record.signature = kFinalizeRecord;
+  const uint64_t number = recordCall(record);
+  const int64_t timeoutMs = engine_->options().timeoutMs;
+  Status met =
+      control_->barrier({timeoutMs > 0 ? Deadline::afterMs(timeoutMs) : Deadline::never(), &aborted_});
+  if (met.ok()) return {};
+  if (control_->faultWord().load(std::memory_order_acquire) == 0) {
+    for (int r = 0; r < nRanks_; ++r) {
+      if (control_->hasLeft(r)) return {};  // by ncclCommDestroy alone: nothing to wait for any more
+    }
+  }
+  return std::move(met).error().context(fmt::format("rank {}: Finalize (call #{})", rank_, number));
 }
 
 void Communicator::abort(control::FaultKind kind) {
@@ -328,6 +390,7 @@ Turn::Turn(Communicator& comm, uint64_t ticket) : comm_(comm), ticket_(ticket) {
 }
 
 std::string describeCall(const control::CallRecord& record) {
+  if (record.kind == kFinalizeRecord) return "Finalize";
   auto collective = static_cast<algos::Collective>(record.kind);
   std::string text = fmt::format("{}(count {}, {}", algos::nameOf(collective), record.count,
                                  nameOf(static_cast<DataType>(record.dtype)));

@@ -71,8 +71,22 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 
   /// Whether calls can be made: started, no fault, not suspended, not finalized.
   Status usable() const;
+  /// Whether a call may be taken, to be played later. A nonblocking communicator takes none while it is being
+  /// made, as with NCCL: nothing is known yet that a call could be checked against.
+  Status takesCalls() const;
   Status asyncStatus() const;
   void noteAsyncError(const Error& error);
+  void noteLastError(const std::string& text) {
+    std::lock_guard lock(errorMutex_);
+    lastError_ = text;
+  }
+  std::string lastError() const {
+    std::lock_guard lock(errorMutex_);
+    return lastError_;
+  }
+  /// How queued work of a nonblocking communicator ended. A refusal is told by asyncStatus() until the next
+  /// call is queued; any other error stays.
+  void noteQueuedEnd(const Status& status);
 
   /// Work that streams will do keeps the order in which it was queued, whatever the streams: it takes a
   /// ticket when it is queued, and its Turn waits for the tickets before.
@@ -82,10 +96,16 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 
   /// The stream that a nonblocking communicator works on; made at first use.
   HostStream& ownStream();
-  void taskQueued() { pending_.fetch_add(1, std::memory_order_relaxed); }
+  void taskQueued();
   void taskDone() { pending_.fetch_sub(1, std::memory_order_release); }
 
+  /// Waits until all ranks have come here or left, where each is a process of its own; ranks that share a
+  /// process may be finalized by one thread one after the other, and do not wait. Needs a Turn, unless alone.
   Status finalize();
+  /// Leaves without waiting for anybody.
+  void leave();
+  /// True the first time.
+  bool claimFinalize() { return !finalizeClaimed_.exchange(true, std::memory_order_relaxed); }
   void abort(control::FaultKind kind);
   bool suspended() const { return suspended_.load(std::memory_order_relaxed); }
   void suspend(bool suspended) { suspended_.store(suspended, std::memory_order_relaxed); }
@@ -93,6 +113,10 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   /// A cached plan for the call, made and bound at first use.
   Result<const PlanEntry*> planFor(const PlanKey& key, const CallOptions* options);
   Result<kernels::Reduction> reductionFor(DataType type, int op) const;
+  /// The same with the operator as it was when the call was made.
+  Result<kernels::Reduction> reductionFor(DataType type, int op, const std::optional<CustomOp>& custom) const;
+  /// The operator behind a number from kFirstCustomOp on, if it exists and is for `type`.
+  Result<CustomOp> customOp(DataType type, int op) const;
   /// Numbers this call and lets the control plane know of it.
   uint64_t recordCall(control::CallRecord record) {
     record.seq = ++callNumber_;
@@ -100,6 +124,10 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
     return record.seq;
   }
   uint64_t lastCall() const { return callNumber_; }
+  /// Sends and receives are numbered for errors only.
+  uint64_t nextP2p() { return ++p2pNumber_; }
+  /// While held, plans that have been handed out stay.
+  void holdPlans(bool hold) { plans_.hold(hold); }
 
   control::ControlPlane& control() { return *control_; }
   const control::ControlPlane* controlIfStarted() const { return control_.get(); }
@@ -140,6 +168,9 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   Result<algos::Selector> makeSelector() const;
   Status lookAround();
   Status compareTopologies();
+  Status awaitAllFinalize();
+  /// What to return when connecting to a peer failed, with the fault that is behind it or that it becomes.
+  Error cannotConnect(Error error);
 
   int nRanks_;  ///< known from the start, or (a split in a group) once started
   int rank_;
@@ -148,12 +179,15 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::atomic<Phase> phase_{Phase::Starting};
   std::atomic<bool> aborted_{false};
   std::atomic<bool> suspended_{false};
+  std::atomic<bool> finalizeClaimed_{false};
   std::atomic<uint32_t> inUse_{0};
   std::atomic<uint64_t> ticketsGiven_{0};   ///< by the thread that calls; relaxed: it reads what it wrote
   std::atomic<uint64_t> ticketsServed_{0};  ///< SYNC POINT: release when the work is done
   std::atomic<int> pending_{0};
   mutable std::mutex errorMutex_;
   std::optional<Error> asyncError_;
+  std::optional<Error> refused_;
+  std::string lastError_;
 
   std::unique_ptr<control::ControlPlane> control_;
   std::shared_ptr<const TopologyView> topology_;
@@ -162,6 +196,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::optional<algos::Selector> selector_;
   PlanCache plans_;
   uint64_t callNumber_ = 0;
+  uint64_t p2pNumber_ = 0;
   uint64_t splits_ = 0;
   uint64_t shrinks_ = 0;
   std::vector<std::optional<CustomOp>> customOps_;

@@ -102,7 +102,8 @@ Status dispatch(std::vector<Task> tasks) {
     meeting->awaitArrivals(others);
     Status status = playTogether(*kept, tickets);
     for (Task& task : *kept) {
-      if (!status.ok()) task.comm->noteAsyncError(status.error());
+      // Of a blocking communicator the stream tells it, and the communicator only if it has a fault itself.
+      if (!task.comm->blocking()) task.comm->noteQueuedEnd(status);
       task.comm->taskDone();
     }
     kept->clear();

@@ -32,35 +32,38 @@ Status checkSignal(int signal, int context) {
   return {};
 }
 
+Status checkReach(Communicator& comm, int peer) {
+  if (comm.links().route(peer) != transport::Route::Tcp) return {};
+  return makeError(Code::InvalidUsage, "one-sided calls do not reach rank {}: it is on another host", peer);
+}
+
 Status raiseSignal(Communicator& comm, int peer, int signal) {
-  transport::Links& links = comm.links();
-  if (links.route(peer) == transport::Route::Tcp) {
-    return makeError(Code::InvalidUsage, "one-sided calls do not reach rank {}: it is on another host", peer);
-  }
-  TUTTI_ASSIGN(transport::Segment * segment, links.segmentOf(peer, comm.wait()));
+  TUTTI_ASSIGN(transport::Segment * segment, comm.links().segmentOf(peer, comm.wait()));
   segment->signal(comm.rank(), signal).fetch_add(1, std::memory_order_release);
   transport::ring(segment->doorbell());
   return {};
 }
 
-Status put(Communicator& comm, const void* data, size_t bytes, int peer, const Window& window,
-           size_t offset) {
-  const Window::Part& part = window.parts[peer];
+Status checkPut(Communicator& comm, size_t bytes, int peer, uint64_t id, size_t offset) {
+  auto window = comm.windows().find(id);
+  if (window == comm.windows().end())
+    return Error(Code::InvalidArgument, "this window does not belong to this communicator");
+  const Window::Part& part = window->second.parts[peer];
   if (offset > part.bytes || bytes > part.bytes - offset) {
     return makeError(Code::InvalidArgument, "{} bytes at offset {} do not fit rank {}'s window of {} bytes",
                      bytes, offset, peer, part.bytes);
   }
+  return checkReach(comm, peer);
+}
+
+/// REQUIRES checkPut().
+Status put(Communicator& comm, const void* data, size_t bytes, int peer, const Window& window,
+           size_t offset) {
+  const Window::Part& part = window.parts[peer];
   transport::Links& links = comm.links();
-  switch (links.route(peer)) {
-    case transport::Route::Self:
-    case transport::Route::Thread:
-      kernels::copy(reinterpret_cast<void*>(part.address + offset), data, bytes);
-      return {};
-    case transport::Route::Shm:
-      break;
-    case transport::Route::Tcp:
-      return makeError(Code::InvalidUsage, "ncclPutSignal does not reach rank {}: it is on another host",
-                       peer);
+  if (links.route(peer) != transport::Route::Shm) {
+    kernels::copy(reinterpret_cast<void*>(part.address + offset), data, bytes);
+    return {};
   }
   if (part.allocation != 0) {
     TUTTI_ASSIGN(std::byte * memory, links.mapped(peer, part.allocation, part.offset + offset, comm.wait()));
@@ -85,7 +88,6 @@ Status put(Communicator& comm, const void* data, size_t bytes, int peer, const W
 
 /// Waits until `wait.count` more signals than were taken before have come.
 Status awaitSignal(Communicator& comm, const WaitSignal& wait) {
-  TUTTI_TRY(checkSignal(wait.signal, wait.context));
   auto& taken = comm.signalsTaken();
   taken.resize(static_cast<size_t>(comm.nRanks()) * transport::kSignals);
   uint64_t& before = taken[static_cast<size_t>(wait.peer) * transport::kSignals + wait.signal];
@@ -114,10 +116,11 @@ Status awaitSignal(Communicator& comm, const WaitSignal& wait) {
   return {};
 }
 
-Status submitOneSided(Communicator& comm, bool waits, std::function<Status()> work, HostStream* stream) {
+Status submitOneSided(Communicator& comm, OneSided oneSided, HostStream* stream) {
+  TUTTI_TRY(comm.takesCalls());
   Task task;
   task.comm = comm.shared_from_this();
-  task.what = OneSided{waits, std::move(work)};
+  task.what = std::move(oneSided);
   task.stream = stream;
   return submit(std::move(task));
 }
@@ -190,33 +193,37 @@ Result<void*> windowMemory(Communicator& comm, uint64_t id) {
 Status putSignal(Communicator& comm, const void* data, size_t count, DataType type, int peer, uint64_t window,
                  size_t offset, int signal, int context, HostStream* stream) {
   TUTTI_TRY(checkSignal(signal, context));
-  return submitOneSided(
-      comm, false,
-      [&comm, data, bytes = count * tutti::sizeOf(type), peer, window, offset, signal]() -> Status {
-        auto it = comm.windows().find(window);
-        if (it == comm.windows().end())
-          return Error(Code::InvalidArgument, "this window does not belong to this communicator");
-        TUTTI_TRY(put(comm, data, bytes, peer, it->second, offset));
-        return raiseSignal(comm, peer, signal);
-      },
-      stream);
+  const size_t bytes = count * tutti::sizeOf(type);
+  OneSided call;
+  call.name = fmt::format("PutSignal({} bytes, to rank {}, signal {})", bytes, peer, signal);
+  call.check = [&comm, bytes, peer, window, offset] { return checkPut(comm, bytes, peer, window, offset); };
+  call.work = [&comm, data, bytes, peer, window, offset, signal]() -> Status {
+    TUTTI_TRY(put(comm, data, bytes, peer, comm.windows().at(window), offset));
+    return raiseSignal(comm, peer, signal);
+  };
+  return submitOneSided(comm, std::move(call), stream);
 }
 
 Status signal(Communicator& comm, int peer, int signal, int context, HostStream* stream) {
   TUTTI_TRY(checkSignal(signal, context));
-  return submitOneSided(
-      comm, false, [&comm, peer, signal] { return raiseSignal(comm, peer, signal); }, stream);
+  OneSided call;
+  call.name = fmt::format("Signal(to rank {}, signal {})", peer, signal);
+  call.check = [&comm, peer] { return checkReach(comm, peer); };
+  call.work = [&comm, peer, signal] { return raiseSignal(comm, peer, signal); };
+  return submitOneSided(comm, std::move(call), stream);
 }
 
 Status waitSignal(Communicator& comm, std::span<const WaitSignal> waits, HostStream* stream) {
+  for (const WaitSignal& wait : waits) TUTTI_TRY(checkSignal(wait.signal, wait.context));
   std::vector<WaitSignal> kept(waits.begin(), waits.end());
-  return submitOneSided(
-      comm, true,
-      [&comm, kept = std::move(kept)]() -> Status {
-        for (const WaitSignal& wait : kept) TUTTI_TRY(awaitSignal(comm, wait));
-        return {};
-      },
-      stream);
+  OneSided call;
+  call.waits = true;
+  call.name = fmt::format("WaitSignal({} signal{})", waits.size(), waits.size() == 1 ? "" : "s");
+  call.work = [&comm, kept = std::move(kept)]() -> Status {
+    for (const WaitSignal& wait : kept) TUTTI_TRY(awaitSignal(comm, wait));
+    return {};
+  };
+  return submitOneSided(comm, std::move(call), stream);
 }
 
 }  // namespace tutti::comm

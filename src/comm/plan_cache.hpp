@@ -29,7 +29,8 @@ struct PlanEntry {
   uint32_t signature = 0;      ///< of messages
 };
 
-/// Thread safety: one thread at a time. Bounded: at kMost entries it starts anew.
+/// Thread safety: one thread at a time. Bounded: at kMost entries it starts anew, but not while it is held: a
+/// group uses all its plans at once, however many they are.
 class PlanCache {
  public:
   static constexpr size_t kMost = 4096;
@@ -41,19 +42,23 @@ class PlanCache {
     return last_ = it->second.get();
   }
   const PlanEntry* insert(std::unique_ptr<PlanEntry> entry) {
-    // Entries handed out before may be in use by a group that is being put together: retired, not destroyed.
-    if (entries_.size() >= kMost) {
-      retired_.swap(entries_);
-      entries_.clear();
-    }
+    if (entries_.size() >= kMost && !held_) clear();
     const PlanKey key = entry->key;
     return last_ = (entries_[key] = std::move(entry)).get();
+  }
+  /// While held, what find() and insert() have returned stays.
+  void hold(bool held) { held_ = held; }
+  size_t size() const { return entries_.size(); }
+  /// REQUIRES that it is not held, and that nothing it returned is in use.
+  void clear() {
+    entries_.clear();
+    last_ = nullptr;
   }
 
  private:
   std::unordered_map<PlanKey, std::unique_ptr<PlanEntry>, PlanKeyHash> entries_;
-  std::unordered_map<PlanKey, std::unique_ptr<PlanEntry>, PlanKeyHash> retired_;
   const PlanEntry* last_ = nullptr;
+  bool held_ = false;
 };
 
 /// Messages and call records of a request: equal on two ranks if and only if they made the same call.

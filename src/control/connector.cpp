@@ -16,6 +16,8 @@ namespace {
 constexpr int64_t kAttemptMs = 10'000;
 constexpr int64_t kFirstPauseMs = 5;
 constexpr int64_t kLongestPauseMs = 500;
+/// A process that once listened and refuses for so long has gone.
+constexpr int64_t kRefusalMs = 500;
 
 struct Target {
   Address tcp;
@@ -97,13 +99,21 @@ class Connector : public Connecting, public std::enable_shared_from_this<Connect
 
   void onFailed(const std::string& why, bool refused) {
     if (!onConnected_) return;
-    if ((refused && options_.refusedIsFinal) || options_.deadline.expired()) {
+    ++failures_;
+    if (refused && firstRefusalNs_ == 0) firstRefusalNs_ = nowNs();
+    const int64_t allowed = service_.connectRetries();
+    const bool gone =
+        refused && (options_.refusedIsFinal || (allowed < 0 && options_.listened &&
+                                                nowNs() - firstRefusalNs_ >= kRefusalMs * 1'000'000));
+    if (gone || options_.deadline.expired() || (allowed >= 0 && failures_ > allowed)) {
       std::exchange(onConnected_,
                     nullptr)(makeError(Code::RemoteError, "connecting to {}: {}", target_.text(), why));
       return;
     }
     const std::weak_ptr<Connector> weak = weak_from_this();
-    const int64_t pause = std::min<int64_t>(pauseMs_, options_.deadline.remainingMs(kLongestPauseMs) + 1);
+    // Set by the user: NCCL's way, each pause one step longer.
+    if (allowed >= 0) pauseMs_ = service_.retrySleepMs() * failures_;
+    const int64_t pause = std::min<int64_t>(pauseMs_, options_.deadline.remainingMs(pauseMs_) + 1);
     pauseMs_ = std::min(pauseMs_ * 2, kLongestPauseMs);
     timer_ = service_.loop().callAfterMs(pause, [self = shared_from_this()] { self->attempt(); });
   }
@@ -115,6 +125,8 @@ class Connector : public Connecting, public std::enable_shared_from_this<Connect
   std::shared_ptr<SocketLink> link_;
   EventLoop::TimerId timer_;
   int64_t pauseMs_ = kFirstPauseMs;
+  int64_t failures_ = 0;
+  int64_t firstRefusalNs_ = 0;
 };
 
 /// An attempt that cannot fail: the other end is in this process.

@@ -15,6 +15,9 @@ namespace {
 constexpr int kGraceMs = 1000;
 constexpr int kSurveyMs = 300;
 constexpr int kLeaveMs = 200;
+/// How long the process that holds the meeting place of a failed bring-up stays, so that ranks that come late
+/// hear the reason from it instead of finding nobody.
+constexpr int kTellMs = 700;
 constexpr size_t kMaxNamedLaggards = 4;
 
 Error inheritedError() {
@@ -64,6 +67,15 @@ Status openNamedRendezvous(Service& service, const UniqueIdFields& id, Deadline 
     timespec pause{0, 20'000'000};
     nanosleep(&pause, nullptr);
   }
+}
+
+void tellAll(Service& service, uint64_t id) {
+  auto told = std::make_shared<Done>();
+  service.loop().post([&service, id, told] {
+    if (const auto rendezvous = service.findRendezvous(id)) return rendezvous->whenAllTold(told);
+    told->complete(Nothing{});
+  });
+  (void)told->wait({Deadline::afterMs(kTellMs), nullptr});
 }
 
 std::string listMissing(const Node::SurveyResult& survey, int nRanks) {
@@ -144,6 +156,8 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::join(JoinOptions options) {
   if (!result.ok()) {
     service->loop().post([node, error = result.error()] { node->abandonJoin(error); });
     node->dropCallbacks();
+    // After a time-out those that did not come are not waited for any more.
+    if (result.error().code() != Code::Timeout) tellAll(*service, ids[index].id);
     return std::move(result).error();
   }
   return std::unique_ptr<ControlPlane>(new ControlPlane(std::move(node)));

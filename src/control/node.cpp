@@ -12,6 +12,8 @@ constexpr int64_t kGoneGraceMs = 300;
 /// The same when others have left already: at the end of a job they go one after the other, and words may get
 /// lost between processes that are exiting.
 constexpr int64_t kGoneGraceAtEndMs = 5000;
+/// How long the meeting place may take to say why a neighbour went during bring-up.
+constexpr int64_t kJoinGraceMs = 250;
 
 }  // namespace
 
@@ -158,7 +160,14 @@ void Node::onClosed(const LinkPtr& link, const std::string& why) {
   }
   // A link that had barely been made says nothing: the other end may have been on its way out, in order.
   if (unconfirmed_.erase(rank) != 0) return markGone(rank, why);
-  markDead(rank, fmt::format("{} died ({})", describeRank(rank), why), {});
+  suspectDead(rank, fmt::format("{} died ({})", describeRank(rank), why));
+}
+
+void Node::suspectDead(int rank, const std::string& text) {
+  if (joined_ || !rendezvous_) return markDead(rank, text, {});
+  service_.loop().callAfterMs(kJoinGraceMs, [weak = weak_from_this(), rank, text] {
+    if (const auto self = weak.lock(); self && !self->removed_) self->markDead(rank, text, {});
+  });
 }
 
 void Node::markGone(int rank, const std::string& why) {

@@ -152,6 +152,8 @@ class Node : public LinkOwner, public std::enable_shared_from_this<Node> {
   void spreadFault(const Fault& fault, const LinkPtr& except);
   void tellFault(const Fault& fault);
   void markDead(int rank, const std::string& text, const LinkPtr& except);
+  /// A link to it ended. During bring-up the meeting place knows better who went first, and is heard first.
+  void suspectDead(int rank, const std::string& text);
   /// `payload`: as it came, to be passed on; null if it begins here.
   void markLeft(int rank, uint64_t lastCall, const LinkPtr& except, const SharedBytes& payload = nullptr);
   void endWaits(const Error& error);

@@ -23,7 +23,8 @@ void Node::checkIn() {
       return;
     }
     if (!link.ok()) {
-      return self->failJoin(makeError(Code::Timeout, "cannot reach the process that made the unique id: {}",
+      return self->failJoin(makeError(self->deadline_.expired() ? Code::Timeout : Code::RemoteError,
+                                      "cannot reach the process that made the unique id: {}",
                                       link.error().message()));
     }
     self->rendezvous_ = link.value();
@@ -33,7 +34,9 @@ void Node::checkIn() {
   };
   const Key key{rendezvousId_.id, rendezvousId_.secret};
   if (service_.findRendezvous(key.id)) return onConnected(service_.connectHere(key.id));
-  checkingIn_ = service_.connectAddress(rendezvousId_.address, {key, deadline_}, onConnected);
+  ConnectOptions options{key, deadline_};
+  options.listened = !rendezvousId_.rankZeroRoots;  // else rank 0 may not have opened it yet
+  checkingIn_ = service_.connectAddress(rendezvousId_.address, options, onConnected);
 }
 
 void Node::onRendezvousClosed(const std::string& why) {
@@ -99,9 +102,8 @@ void Node::connectParent(const PeerInfo& parent, bool refusedIsFinal) {
           return;
         }
         if (!link.ok())
-          return self->markDead(
-              to, fmt::format("{} cannot be reached: {}", self->describeRank(to), link.error().message()),
-              {});
+          return self->suspectDead(
+              to, fmt::format("{} cannot be reached: {}", self->describeRank(to), link.error().message()));
         self->addLink(to, link.value());
         for (auto& [type, payload] : self->waitingUp_) link.value()->send(type, payload);
         self->waitingUp_.clear();

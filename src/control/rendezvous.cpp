@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <utility>
 
 #include "core/log.hpp"
 
@@ -84,7 +85,10 @@ void Rendezvous::onCheckIn(const LinkPtr& link, const CheckInMsg& message, const
     }
   };
   const std::string who = fmt::format("rank {} ({})", message.rank, message.peer.text());
-  if (finished_) return refuse(fmt::format("{} comes too late: {}", who, outcome_));
+  if (finished_) {
+    refuse(fmt::format("{} comes too late: {}", who, outcome_));
+    return noteTold(message.rank);
+  }
   if (members_.empty() && nRanks_ == 0) {
     nRanks_ = message.nRanks;
     firstRank_ = message.rank;
@@ -239,7 +243,20 @@ void Rendezvous::failAll(Code code, const std::string& text) {
   for (const LinkPtr& link : links_) {
     if (link != upstream_) link->send(FrameType::JoinFail, payload);
   }
+  failed_ = true;
+  for (const auto& [rank, member] : members_) told_.insert(rank);
   finish(fmt::format("bringing up this communicator has failed already: {}", text));
+}
+
+void Rendezvous::noteTold(uint32_t rank) {
+  told_.insert(rank);
+  if (told_.size() < nRanks_) return;
+  for (const auto& each : std::exchange(toldWaits_, {})) each->complete(Nothing{});
+}
+
+void Rendezvous::whenAllTold(std::shared_ptr<Done> told) {
+  if (!failed_ || relaying_ || told_.size() >= nRanks_) return (void)told->complete(Nothing{});
+  toldWaits_.push_back(std::move(told));
 }
 
 void Rendezvous::finish(const std::string& outcome) {

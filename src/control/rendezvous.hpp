@@ -12,6 +12,7 @@
 #include <set>
 #include <string>
 
+#include "control/completion.hpp"
 #include "control/service.hpp"
 
 namespace tutti::control {
@@ -28,6 +29,9 @@ class Rendezvous : public LinkOwner, public std::enable_shared_from_this<Rendezv
   void open(TrackedFd listener = {});
 
   void adopt(const LinkPtr& link) { links_.insert(link); }
+  /// Completes `told` once every rank knows that bring-up has failed: those that come late too. At once if it
+  /// has not failed.
+  void whenAllTold(std::shared_ptr<Done> told);
   void onFrame(const LinkPtr& link, FrameType type, const SharedBytes& payload) override;
   void onClosed(const LinkPtr& link, const std::string& why) override;
 
@@ -48,6 +52,7 @@ class Rendezvous : public LinkOwner, public std::enable_shared_from_this<Rendezv
   void onTimer();
   void failAll(Code code, const std::string& text);
   void finish(const std::string& outcome);
+  void noteTold(uint32_t rank);
   std::string describe(uint32_t rank) const;
 
   // As root of an id that is not the first.
@@ -71,6 +76,9 @@ class Rendezvous : public LinkOwner, public std::enable_shared_from_this<Rendezv
   bool ready_ = false;
   bool finished_ = false;
   std::string outcome_;
+  bool failed_ = false;
+  std::set<uint32_t> told_;  ///< of the failure
+  std::vector<std::shared_ptr<Done>> toldWaits_;
 
   bool relaying_ = false;
   LinkPtr upstream_;

@@ -34,6 +34,7 @@ struct ConnectOptions {
   Deadline deadline = Deadline::never();  ///< retries until then
   bool refusedIsFinal = false;            ///< a refused connection means that the process is gone: no retry
   bool toUnixName = false;                ///< to the peer's fd server; the link takes a descriptor
+  bool listened = false;  ///< the address is known to have been listening: a refusal soon is final
 };
 using OnConnected = std::function<void(Result<LinkPtr>)>;
 
@@ -47,6 +48,9 @@ class Service {
   const PeerInfo& self() const { return self_; }
   bool inherited() const { return generation_ != processGeneration(); }
   int64_t heartbeatMs() const { return heartbeatMs_; }
+  /// NCCL_SOCKET_RETRY_CNT where set (else -1: until the deadline), and the step between such tries.
+  int64_t connectRetries() const { return connectRetries_; }
+  int64_t retrySleepMs() const { return retrySleepMs_; }
 
   // ---- keys: counted, known as long as someone holds them
   void holdKey(const Key& key);
@@ -112,6 +116,8 @@ class Service {
   EventLoop loop_;
   PeerInfo self_;
   int64_t heartbeatMs_ = 0;
+  int64_t connectRetries_ = -1;
+  int64_t retrySleepMs_ = 0;
   TrackedFd listener_;
   TrackedFd unixListener_;
   std::shared_ptr<Acceptor> acceptor_;

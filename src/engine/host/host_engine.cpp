@@ -47,12 +47,15 @@ bool hasWideOutput(algos::Collective c) {
 }
 
 int64_t roundsOf(const Job& job, const Lane& lane) {
+  // An empty send is a message too: its receiver may be waiting for more.
+  if (job.isP2p()) return std::max<int64_t>(1, job.plan->rounds(lane));
   if (job.vectors.sendCounts == nullptr) return job.plan->rounds(lane);
   size_t most = 0;
   for (int r = 0; r < job.plan->request.nRanks; ++r) {
     most = std::max({most, job.vectors.sendCounts[r], job.vectors.recvCounts[r]});
   }
-  return static_cast<int64_t>((most + job.plan->chunkCount - 1) / job.plan->chunkCount);
+  // At least one, for the messages by which ranks find out that their counts differ.
+  return std::max<int64_t>(1, static_cast<int64_t>((most + job.plan->chunkCount - 1) / job.plan->chunkCount));
 }
 
 }  // namespace
@@ -195,7 +198,8 @@ HostEngine::Outcome HostEngine::failMismatch(const JobState& state, int peer, co
   if (job.callNumber != 0) {
     // The control plane compares the calls of all ranks and finds the words; give it a moment.
     control_.probe(job.callNumber);
-    Deadline deadline = Deadline::afterMs(1000);
+    // The calls of a V form are equal even where the counts are not: then there is nothing to be found.
+    Deadline deadline = Deadline::afterMs(job.vectors.sendCounts != nullptr ? 200 : 1000);
     while (control_.faultWord().load(std::memory_order_acquire) == 0 && !deadline.expired()) {
       uint32_t ticket = transport::prepareSleep(links_.doorbell());
       transport::sleep(links_.doorbell(), ticket, 1'000'000);
@@ -234,7 +238,7 @@ Status HostEngine::whileStuck(JobState& state, int64_t waitedNs, int64_t& nextPr
   return {};
 }
 
-Status HostEngine::play(std::span<const Job> jobs) {
+Status HostEngine::play(std::span<const Job> jobs, size_t* culprit) {
   // Kept per thread: after the first calls nothing here allocates. A callback that plays again on this thread
   // would find it in use, but the engine calls nobody.
   thread_local std::vector<JobState> states;
@@ -268,6 +272,7 @@ Status HostEngine::play(std::span<const Job> jobs) {
       if (outcome == Outcome::Failed) {
         failedEngine = &engine;
         failed = engine.failure_.get();
+        if (culprit != nullptr) *culprit = i;
         return false;
       }
       moved |= outcome == Outcome::Moved;
@@ -279,7 +284,9 @@ Status HostEngine::play(std::span<const Job> jobs) {
   auto findFault = [&]() -> control::ControlPlane* {
     for (size_t i = 0; i < jobs.size(); ++i) {
       control::ControlPlane& control = jobs[i].engine->control_;
-      if (!states[i].done && control.faultWord().load(std::memory_order_relaxed) != 0) return &control;
+      if (states[i].done || control.faultWord().load(std::memory_order_relaxed) == 0) continue;
+      if (culprit != nullptr) *culprit = i;
+      return &control;
     }
     return nullptr;
   };
@@ -311,7 +318,9 @@ Status HostEngine::play(std::span<const Job> jobs) {
       if (states[i].done || !states[i].started) continue;
       int64_t probeAt = nextProbeNs;
       Status status = jobs[i].engine->whileStuck(states[i], idle.waitedNs(), probeAt);
-      if (!status.ok()) return status;
+      if (status.ok()) continue;
+      if (culprit != nullptr) *culprit = i;
+      return status;
     }
     if (idle.waitedNs() >= nextProbeNs) nextProbeNs = idle.waitedNs() + kProbeEveryNs;
 

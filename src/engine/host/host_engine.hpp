@@ -85,8 +85,9 @@ class HostEngine {
   Status bind(const algos::Plan& plan, const control::Wait& wait);
 
   /// Plays `jobs`, which may belong to several engines, until all are done or one failed; blocking. The jobs
-  /// of an engine that have `after` == -1 run side by side.
-  static Status play(std::span<const Job> jobs);
+  /// of an engine that have `after` == -1 run side by side. `culprit`, on failure: the job that failed, or
+  /// the first that a fault kept from ending.
+  static Status play(std::span<const Job> jobs, size_t* culprit = nullptr);
 
   const EngineOptions& options() const { return options_; }
   transport::Links& links() { return links_; }

@@ -32,6 +32,8 @@ struct Job {
   bool inputReused =
       false;       ///< something else of the group writes into the input: peers must not read it in place
   int after = -1;  ///< index of the job in the same span that must be done before this one starts
+
+  bool isP2p() const { return callNumber == 0; }
 };
 
 }  // namespace tutti::engine

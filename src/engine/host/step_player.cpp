@@ -65,6 +65,14 @@ bool StepPlayer::isOnePiece(const BlockRef& ref) const {
   return true;
 }
 
+uint32_t StepPlayer::signature(bool sending) const {
+  if (job_.vectors.sendCounts == nullptr) [[likely]]
+    return job_.signature;
+  const size_t count = sending ? job_.vectors.sendCounts[step_.src.at(k_, 0)]
+                               : job_.vectors.recvCounts[step_.dst.at(k_, 0)];
+  return (job_.signature ^ static_cast<uint32_t>(count * 0x9e3779b97f4a7c15u >> 32)) | 1;
+}
+
 // ----------------------------------------------------------------------------------------------------------------
 // gates
 
@@ -101,9 +109,13 @@ StepPlayer::Outcome StepPlayer::receivesReady() {
           break;
       }
     } else if (const SlotHeader* header = end.peek()) {
-      if (header->signature == job_.signature && header->bytes == bytes_) continue;
+      if (header->signature == signature(false) && header->bytes == bytes_) continue;
       return engine_.failMismatch(
-          state_, peer, fmt::format("a message of {} bytes came where {} were due", header->bytes, bytes_));
+          state_, peer,
+          job_.vectors.sendCounts != nullptr
+              ? fmt::format("rank {} expects {} elements of rank {}, which sends another number of them",
+                            links_.rank(), job_.vectors.recvCounts[step_.dst.at(k_, 0)], peer)
+              : fmt::format("a message of {} bytes came where {} were due", header->bytes, bytes_));
     }
     lane_.blockedOn = peer;
     return Outcome::Blocked;
@@ -283,13 +295,13 @@ bool StepPlayer::sendDirect() {
   SendEnd& end = links_.sendEnd(lane_.lane->channel, peer);
   const uint64_t address = reinterpret_cast<uint64_t>(at(Buffer::Input, chunk_.offset));
   if (links_.route(peer) == transport::Route::Thread) {
-    end.publish(bytes_, job_.signature, Carrier::Direct, address);
+    end.publish(bytes_, signature(true), Carrier::Direct, address);
   } else if (links_.route(peer) == transport::Route::Shm && state_.input.shared) {
-    end.publish(bytes_, job_.signature, Carrier::Shared,
-                state_.input.offsetOf(at(Buffer::Input, chunk_.offset)), state_.input.spot.allocation);
+    end.publish(bytes_, signature(true), Carrier::Shared, state_.input.offsetOf(at(Buffer::Input, chunk_.offset)),
+                state_.input.spot.allocation);
   } else if (links_.route(peer) == transport::Route::Shm &&
              plan_.request.bytes() >= engine_.options_.remoteMinBytes) {
-    end.publish(bytes_, job_.signature, Carrier::Remote, address);
+    end.publish(bytes_, signature(true), Carrier::Remote, address);
   } else {
     return false;
   }
@@ -355,7 +367,7 @@ void StepPlayer::distribute(const void* value) {
       end.publishLL();
     } else {
       if (value != end.slot()) kernels::copy(end.slot(), value, bytes_);
-      end.publish(bytes_, job_.signature);
+      end.publish(bytes_, signature(true));
     }
   }
   if (!step_.publishes || publishDirect(value)) return;
@@ -404,7 +416,7 @@ void StepPlayer::skip() {
 }
 
 StepPlayer::Outcome StepPlayer::play() {
-  if (bytes_ == 0) {
+  if (bytes_ == 0 && !carriesEmpty()) {
     skip();
     return Outcome::Moved;
   }
@@ -415,6 +427,13 @@ StepPlayer::Outcome StepPlayer::play() {
     if (Outcome outcome = readsReady(); outcome != Outcome::Moved) return outcome;
   }
   if ((step_.sendTo.count > 0 || step_.publishes) && !sendsReady()) return Outcome::Blocked;
+
+  if (bytes_ == 0) {
+    for (int i = 0; i < step_.sendTo.count; ++i)
+      links_.sendEnd(lane_.lane->channel, step_.sendTo.peer[i].at(k_)).publish(0, signature(true));
+    release();
+    return Outcome::Moved;
+  }
 
   if (step_.dst.buffer != Buffer::None) {
     scattered_ = step_.dst.span > 1 && !isOnePiece(step_.dst);

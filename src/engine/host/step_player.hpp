@@ -17,6 +17,14 @@ class StepPlayer {
   algos::Extent extentOf(algos::Buffer buffer, int block) const;
   const std::byte* at(algos::Buffer buffer, size_t element) const;
   bool isOnePiece(const algos::BlockRef& ref) const;
+  /// Whether an empty chunk still is a message: of send and receive, and the first one of each pair of a V
+  /// form.
+  bool carriesEmpty() const {
+    return (job_.isP2p() || (job_.vectors.sendCounts != nullptr && lane_.round == 0)) &&
+           step_.sendTo.count + step_.recvFrom.count > 0;
+  }
+  /// Of the messages of this step: those of a V form also say how much the pair exchanges.
+  uint32_t signature(bool sending) const;
   bool isLL() const { return plan_.protocol == algos::Protocol::LL; }
   uint64_t boardSlot() const { return state_.boardBase + static_cast<uint64_t>(lane_.round) + 1; }
 
