@@ -46,7 +46,8 @@ struct Setup {
 class RandomDeath : public ::testing::TestWithParam<Setup> {};
 
 TEST_P(RandomDeath, SurvivorsFinishOrNameTheDead) {
-  const auto [transport, n] = GetParam();
+  const char* transport = GetParam().transport;
+  const int n = GetParam().n;
   ranks::Settings settings({{"TUTTI_TRANSPORT", transport}, {"TUTTI_INIT_TIMEOUT_MS", "5000"}});
   const auto seed =
       static_cast<unsigned>(setting("TUTTI_TEST_SEED", static_cast<int>(std::random_device{}())));

@@ -11,8 +11,6 @@
 
 namespace {
 
-using ops::Kind;
-
 bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
@@ -24,7 +22,8 @@ std::string unharmed(int rank, int n, ncclComm_t comm) {
   if (async != ncclSuccess) return "the asynchronous error is " + std::to_string(async);
   float value = static_cast<float>(rank);
   RANK_TRY(ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr));
-  return value == static_cast<float>(n * (n - 1) / 2) ? "" : "the sum is wrong";
+  const int sum = n * (n - 1) / 2;
+  return value == static_cast<float>(sum) ? "" : "the sum is wrong";
 }
 
 /// One rank's group is refused after other calls of it had been taken: these must not count as made, or its
