@@ -15,7 +15,7 @@ struct MatrixOptions {
   int maxRanks = 64;
   std::vector<Algorithm> algorithms;  ///< empty: all
   /// Further rank counts for the algorithms whose steps grow with log2(ranks).
-  std::vector<int> largeRanks = {100, 127, 128};
+  std::vector<int> largeRanks = {100, 127, 128, 1000};
   int threads = 1;
   /// Applied to every set of plans before it is verified, for tests of the matrix itself.
   std::function<void(std::vector<Plan>&)> change;
