@@ -4,8 +4,9 @@ namespace tutti::algos {
 
 std::span<const Builder> builtinAlgorithms() {
   static const Builder kAll[] = {
-      kRing, kTree, kRecursiveDoubling, kOneShot, kTwoShot, kPairwise, kRecursiveHalving, kBruck, kBinomial,
-      kPat,  kSwing};
+      kRing, kTree,  kRecursiveDoubling, kOneShot, kTwoShot, kPairwise, kRecursiveHalving, kBruck, kBinomial,
+      kPat,  kSwing, kHierarchical};
+  static_assert(std::size(kAll) == kAlgorithmCount);
   return kAll;
 }
 

@@ -35,5 +35,6 @@ extern const Builder kBruck;
 extern const Builder kBinomial;
 extern const Builder kPat;
 extern const Builder kSwing;
+extern const Builder kHierarchical;
 
 }  // namespace tutti::algos

@@ -48,6 +48,9 @@ Work logStepWorkOf(const Request& request, Algorithm algorithm) {
     case Algorithm::Pat:
       w = {steps * 1.2, 2 * steps, 4 * (n - 1) * s, reduced * (n - 1) * s};
       break;
+    case Algorithm::Hierarchical:
+      w = {2 * steps + 2, 4 * steps, (wide ? 6 * n : 6) * s, reduced * (wide ? n : 2) * s};
+      break;
     default:  // Binomial
       w = wide ? Work{steps, steps, 4 * n * s, 0} : Work{steps, 1.5 * steps, 3 * s, reduced * 3 * s};
       break;

@@ -173,6 +173,7 @@ struct Limits {
   bool boards = false;             ///< every rank can read every rank's board
   int depth = 4;
   int ranksPerHost = 0;  ///< hosts hold this many consecutive ranks each; 0: they do not, or nobody knows
+  int hostsPerSite = 0;  ///< likewise of hosts; 0: one site
   std::shared_ptr<const RankOrder> order;  ///< null: by number
 };
 

@@ -9,8 +9,9 @@ namespace {
 constexpr std::string_view kCollectives[kCollectiveCount] = {
     "AllReduce", "Reduce",  "Broadcast", "AllGather",  "ReduceScatter", "AllToAll",
     "Gather",    "Scatter", "AllToAllV", "AllGatherV", "ReduceScatterV"};
-constexpr std::string_view kAlgorithms[kAlgorithmCount] = {
-    "ring", "tree", "rd", "oneshot", "twoshot", "pairwise", "rh", "bruck", "binomial", "pat", "swing"};
+constexpr std::string_view kAlgorithms[kAlgorithmCount] = {"ring",     "tree",     "rd",    "oneshot",
+                                                           "twoshot",  "pairwise", "rh",    "bruck",
+                                                           "binomial", "pat",      "swing", "hier"};
 constexpr std::string_view kProtocols[kProtocolCount] = {"simple", "ll"};
 
 std::string folded(std::string_view text) {
@@ -50,6 +51,7 @@ std::optional<Algorithm> algorithmFromName(std::string_view name) {
   if (folded(name) == "recursivedoubling") return Algorithm::RecursiveDoubling;
   if (folded(name) == "recursivehalving" || folded(name) == "rabenseifner")
     return Algorithm::RecursiveHalving;
+  if (folded(name) == "hierarchical") return Algorithm::Hierarchical;
   return find<Algorithm>(kAlgorithms, name);
 }
 std::optional<Protocol> protocolFromName(std::string_view name) {

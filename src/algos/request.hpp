@@ -38,8 +38,9 @@ enum class Algorithm : uint8_t {
   Binomial,
   Pat,
   Swing,
+  Hierarchical,
 };
-inline constexpr int kAlgorithmCount = 11;
+inline constexpr int kAlgorithmCount = 12;
 
 /// Simple: data in a slot, then a flag. LL: every 64-byte line carries 56 bytes of data and its own flag.
 enum class Protocol : uint8_t { Simple, LL };

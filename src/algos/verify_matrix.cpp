@@ -130,6 +130,11 @@ Limits matrixLimits(int nRanks) {
   limits.llBytes = 56 * static_cast<size_t>(std::max(2, nRanks));
   limits.boards = true;
   limits.depth = 2;
+  for (int perHost : {8, 6, 5, 4, 3, 2}) {
+    if (limits.ranksPerHost == 0 && nRanks % perHost == 0 && nRanks > perHost) limits.ranksPerHost = perHost;
+  }
+  const int hosts = limits.ranksPerHost > 0 ? nRanks / limits.ranksPerHost : 0;
+  if (hosts > 3 && hosts % 2 == 0) limits.hostsPerSite = hosts / 2;
   return limits;
 }
 

@@ -118,6 +118,20 @@ Error stillBeingMade() {
                "the communicator is still being made; wait until ncclCommGetAsyncError says ncclSuccess");
 }
 
+/// How many consecutive ranks each host has, if it is the same number for all; else 0.
+int evenRanksPerHost(const control::ControlPlane& control) {
+  const int n = control.nRanks();
+  int perHost = 1;
+  while (perHost < n && control.peer(perHost).hostHash == control.peer(0).hostHash) ++perHost;
+  if (n % perHost != 0) return 0;
+  std::unordered_map<uint64_t, int> groups;
+  for (int r = 0; r < n; ++r) {
+    auto [group, isNew] = groups.try_emplace(control.peer(r).hostHash, r / perHost);
+    if (group->second != r / perHost) return 0;
+  }
+  return static_cast<int>(groups.size()) * perHost == n ? perHost : 0;
+}
+
 }  // namespace
 
 Communicator::Communicator(int nRanks, int rank, const CommOptions& options, int device)
@@ -245,6 +259,7 @@ Result<algos::Selector> Communicator::makeSelector() const {
   limits.boards = links_->allLocal() && geometry.boardBytes > 0;
   limits.depth = static_cast<int>(geometry.depth);
   limits.llMaxBytes = agreed.llMaxBytes;
+  limits.ranksPerHost = evenRanksPerHost(*control_);
   if (topology_) limits.order = topology_->order();
   if (agreed.deterministic != 0) {
     // The order in which elements are combined follows from the algorithm and the size of its chunks: nothing
@@ -252,6 +267,7 @@ Result<algos::Selector> Communicator::makeSelector() const {
     // call and the ranks alone.
     limits.boards = false;
     limits.llMaxBytes = 0;
+    limits.ranksPerHost = 0;
     limits.order = nullptr;
   }
   return algos::Selector(machine, limits, filter);

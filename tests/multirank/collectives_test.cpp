@@ -274,6 +274,26 @@ TEST(A_Processes, EveryCollectiveByTcp) {
 TEST(A_Processes, ManyRanksByTcp) {
   runWays(processes, sizes({6}, {}), {"Simple"}, "tcp", false);
 }
+// Processes that say they are on different hosts: rails between them by TCP, shared memory inside.
+TEST(A_Processes, HostsAndRails) {
+  for (int perHost : {2, 3}) {
+    ranks::Settings settings({{"NCCL_ALGO", "hier"}, {"TUTTI_SLOT_BYTES", "4096"}});
+    std::string wrong = ranks::asProcesses(
+        6,
+        [](int rank, int size, ncclComm_t comm) {
+          return playAll(rank, size, comm,
+                         {Kind::AllReduce, Kind::Reduce, Kind::Broadcast, Kind::AllGather,
+                          Kind::ReduceScatter, Kind::AlltoAll},
+                         false);
+        },
+        -1,
+        [perHost](int rank) {
+          setenv("NCCL_HOSTID", ("host" + std::to_string(rank / perHost)).c_str(), 1);
+          tuttiParamsReload();
+        });
+    EXPECT_EQ(wrong, "") << perHost << " ranks per host";
+  }
+}
 TEST(B_Threads, EveryRankCount) {
   runWays(threads, sizes({1, 2, 3, 4, 5, 6, 7, 8, 9, 16}, {1, 4}), {"Simple", "LL"}, "auto", false);
 }

@@ -82,6 +82,10 @@ int planMain(int argc, char** argv) {
   app.add_option("--slot-bytes", line.slotBytes, "payload of a message")->capture_default_str();
   app.add_option("--board-bytes", line.boardBytes, "payload of a board slot")->capture_default_str();
   app.add_option("--ll-bytes", line.llBytes, "payload of an LL message")->capture_default_str();
+  app.add_option("--ranks-per-host", line.limits.ranksPerHost, "consecutive ranks on each host, for hier")
+      ->check(CLI::Range(0, 1 << 20));
+  app.add_option("--hosts-per-site", line.limits.hostsPerSite, "consecutive hosts on each site, for hier")
+      ->check(CLI::Range(0, 1 << 20));
   app.add_flag("--text", text, "as text (the default)");
   app.add_flag("--json", json, "as JSON");
   CLI11_PARSE(app, argc, argv);
@@ -97,8 +101,11 @@ int planMain(int argc, char** argv) {
     first = last = static_cast<int>(*rank);
   }
   if (!line.algorithm.empty() && !algorithmFromName(line.algorithm)) {
-    return usage(
-        fmt::format("--algo {} is none of ring, tree, rd, oneshot, twoshot, pairwise", line.algorithm));
+    std::string known;
+    for (const Builder& builder : builtinAlgorithms()) {
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", nameOf(builder.algorithm));
+    }
+    return usage(fmt::format("--algo {} is none of {}", line.algorithm, known));
   }
   if (!line.protocol.empty() && !protocolFromName(line.protocol)) {
     return usage(fmt::format("--proto {} is neither simple nor ll", line.protocol));

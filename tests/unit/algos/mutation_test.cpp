@@ -29,6 +29,7 @@ std::vector<Mutant> mutantsOf(const std::vector<Plan>& plans, int r) {
                               nameOf(plans[r].algorithm), nameOf(plans[r].protocol), r, kind, step);
     mutants.push_back(std::move(mutant));
   };
+  if (plans[r].scratchBlocks > 0) add("less scratch", "", [](Plan& plan) { --plan.scratchBlocks; });
   for (size_t l = 0; l < plans[r].lanes.size(); ++l) {
     const Lane& lane = plans[r].lanes[l];
     for (size_t s = 0; s < lane.steps.size(); ++s) {
@@ -71,6 +72,18 @@ std::vector<Mutant> mutantsOf(const std::vector<Plan>& plans, int r) {
       if (step.dst.buffer != Buffer::None) {
         edit("destination", [&](Step& x) { x.dst.index.base = (x.dst.index.base + 1) % std::max(2, n); });
         edit("no destination", [](Step& x) { x.dst = {}; });
+      }
+      for (BlockRef Step::*ref : {&Step::src, &Step::dst}) {
+        const char* which = ref == &Step::src ? "source pattern" : "destination pattern";
+        if ((step.*ref).span > 1) {
+          edit(which, [&](Step& x) { --(x.*ref).span; });
+          edit(which, [&](Step& x) { (x.*ref).pace *= -1; });
+        }
+        if ((step.*ref).run > 0) {
+          edit(which, [&](Step& x) { ++(x.*ref).run; });
+          edit(which, [&](Step& x) { (x.*ref).jump *= -1; });
+        }
+        if ((step.*ref).index.offset != 0) edit(which, [&](Step& x) { (x.*ref).index.offset = 0; });
       }
       if (step.src.index.stride != 0) edit("stride", [](Step& x) { x.src.index.stride *= -1; });
       if (step.dst.index.stride != 0) edit("stride", [](Step& x) { x.dst.index.stride *= -1; });
