@@ -277,7 +277,8 @@ TEST(A_Processes, ManyRanksByTcp) {
 // Processes that say they are on different hosts: rails between them by TCP, shared memory inside.
 TEST(A_Processes, HostsAndRails) {
   for (int perHost : {2, 3}) {
-    ranks::Settings settings({{"NCCL_ALGO", "hier"}, {"TUTTI_SLOT_BYTES", "4096"}});
+    // Rank 0 makes the id, and is asked who it is for that.
+    ranks::Settings settings({{"NCCL_ALGO", "hier"}, {"TUTTI_SLOT_BYTES", "4096"}, {"NCCL_HOSTID", "host0"}});
     std::string wrong = ranks::asProcesses(
         6,
         [](int rank, int size, ncclComm_t comm) {
