@@ -35,7 +35,16 @@ struct Shared {
   char text[64][kText];
 };
 
+std::function<void(int)>& placement() {
+  static std::function<void(int)> instance;
+  return instance;
+}
+
 }  // namespace
+
+void setPlacement(std::function<void(int rank)> wanted) {
+  placement() = std::move(wanted);
+}
 
 Settings::Settings(std::vector<Setting> settings) {
   for (Setting& s : settings) {
@@ -91,6 +100,7 @@ std::string asProcesses(int n, const Body& body, int mayDie, const std::function
     children[rank] = fork();
     if (children[rank] != 0) continue;
     std::string text;
+    if (placement()) placement()(rank);
     if (rank == 0) {
       text = failure("ncclGetUniqueId", ncclGetUniqueId(&shared->id));
       shared->idReady.store(text.empty() ? 1 : 2);

@@ -37,6 +37,9 @@ std::string asThreads(int n, const Body& body);
 std::string asProcesses(int n, const Body& body, int mayDie = -1,
                         const std::function<void(int rank)>& first = {});
 
+/// What the processes of asProcesses() do before all else: to be on another host. {}: nothing.
+void setPlacement(std::function<void(int rank)> placement);
+
 /// "call: code (last error)" if the result is not ncclSuccess.
 std::string failure(const char* call, ncclResult_t result, ncclComm_t comm = nullptr);
 
