@@ -14,7 +14,7 @@
 namespace deaths {
 
 /// Longer than this is a hang, on any machine.
-inline constexpr double kHangMs = 10'000;
+inline constexpr double kHangMs = 30'000;
 
 inline double nowMs() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch())
