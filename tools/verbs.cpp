@@ -10,9 +10,9 @@ std::span<const Verb> verbs() {
       {"topo", "the machine, and the rings, trees and forests found on it", topoMain},
       {"plan", "the program that ranks play for a collective call", planMain},
       {"verify", "prove the built-in plans, or plans of your own", verifyMain},
+      {"simulate", "what a collective would take on machines that are not here", simulateMain},
       // Planned. They answer that they are not built; --help does not show them.
       {"explain", "", nullptr},
-      {"simulate", "", nullptr},
       {"calibrate", "", nullptr},
       {"trace", "", nullptr},
   };

@@ -30,5 +30,6 @@ int topoMain(int argc, char** argv);
 int doctorMain(int argc, char** argv);
 int planMain(int argc, char** argv);
 int verifyMain(int argc, char** argv);
+int simulateMain(int argc, char** argv);
 
 }  // namespace tutti::tools

@@ -1,0 +1,192 @@
+// tutti simulate: what a collective would take on machines that are not here.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "core/bytes.hpp"
+#include "simulate/scenario_line.hpp"
+#include "verbs.hpp"
+
+namespace tutti::tools {
+namespace {
+
+using nlohmann::ordered_json;
+
+int complain(const Error& error) {
+  fmt::print(stderr, "tutti simulate: {}\n", error.message());
+  return error.code() == Code::InvalidArgument ? kExitUsage : kExitFailed;
+}
+
+double residentMb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1024;
+}
+
+struct Row {
+  algos::Request request;
+  std::string algorithm;
+  sim::Prepared prepared;
+  sim::Report report;
+  std::string bottleneck;
+  double bottleneckShare = 0;
+
+  double timeUs() const { return sim::usFromPs(report.end); }
+  double algbw() const { return timeUs() > 0 ? sim::algorithmBytes(request) / timeUs() * 1e-3 : 0; }
+  double busbw() const { return algbw() * sim::busFactor(request); }
+};
+
+/// The perf programs' size is that of the larger buffer; a request's count is of one block where there are
+/// blocks.
+void setSize(algos::Request& request, size_t bytes) {
+  using algos::Collective;
+  size_t count = bytes / request.elementBytes();
+  switch (request.collective) {
+    case Collective::AllReduce:
+    case Collective::Broadcast:
+    case Collective::Reduce:
+      break;
+    default:
+      count /= static_cast<size_t>(request.nRanks);
+      break;
+  }
+  request.count = std::max<size_t>(1, count);
+}
+
+Result<Row> runOne(const sim::Scenario& scenario, const sim::Scheme& scheme, sim::Network& network) {
+  Row row;
+  row.request = scenario.request;
+  row.algorithm = scheme.name;
+  TUTTI_ASSIGN(row.prepared, sim::prepare(scenario, scheme, network));
+  TUTTI_ASSIGN(row.report, sim::simulate(network, row.prepared.workload, row.prepared.options));
+  uint32_t most = 0;
+  for (uint32_t l = 1; l < network.links().size(); ++l) {
+    if (network.links()[l].busy > network.links()[most].busy) most = l;
+  }
+  row.bottleneck = network.linkName(most);
+  if (row.report.end > 0)
+    row.bottleneckShare =
+        static_cast<double>(network.links()[most].busy) / static_cast<double>(row.report.end);
+  return row;
+}
+
+ordered_json jsonOf(const Row& row, const sim::Network& network) {
+  ordered_json j;
+  j["simulation"] = true;
+  j["collective"] = algos::nameOf(row.request.collective);
+  j["ranks"] = row.request.nRanks;
+  j["bytes"] = static_cast<uint64_t>(sim::algorithmBytes(row.request));
+  j["algo"] = row.algorithm;
+  j["time_us"] = row.timeUs();
+  j["algbw_gbps"] = row.algbw();
+  j["busbw_gbps"] = row.busbw();
+  j["events"] = row.report.events;
+  j["messages"] = row.report.messages;
+  j["wall_s"] = row.report.wallSeconds;
+  j["rss_mb"] = residentMb();
+  j["symmetry"] = row.prepared.symmetric;
+  j["bottleneck"] = {{"link", row.bottleneck}, {"busy", row.bottleneckShare}};
+  j["network"] = network.describe();
+  j["notes"] = row.prepared.notes;
+  return j;
+}
+
+void printHead(const sim::Network& network, const std::vector<std::string>& notes) {
+  fmt::print("# SIMULATION, not a measurement: {}\n", network.describe());
+  for (const std::string& note : notes) fmt::print("# {}\n", note);
+  fmt::print("#\n# {:>12} {:>13} {:>9} {:>7} {:>5} {:>14} {:>12} {:>8} {:>8} {:>10} {:>7}\n", "size", "count",
+             "type", "redop", "root", "algorithm", "time", "algbw", "busbw", "events", "wall");
+  fmt::print("# {:>12} {:>13} {:>9} {:>7} {:>5} {:>14} {:>12} {:>8} {:>8} {:>10} {:>7}\n", "(B)",
+             "(elements)", "", "", "", "", "(us)", "(GB/s)", "(GB/s)", "", "(s)");
+}
+
+void printRow(const Row& row) {
+  const algos::Request& r = row.request;
+  fmt::print("  {:>12} {:>13} {:>9} {:>7} {:>5} {:>14} {:>12.2f} {:>8.2f} {:>8.2f} {:>10} {:>7.2f}\n",
+             static_cast<uint64_t>(sim::algorithmBytes(r)), r.count, nameOf(r.type),
+             algos::reduces(r.collective) ? nameOf(r.op) : "none", algos::hasRoot(r.collective) ? r.root : -1,
+             row.algorithm, row.timeUs(), row.algbw(), row.busbw(), row.report.events,
+             row.report.wallSeconds);
+}
+
+Status simulateAll(const ScenarioLine& line, const std::string& algorithms, const std::string& symmetry,
+                   bool json) {
+  TUTTI_ASSIGN(sim::Scenario scenario, line.scenario());
+  TUTTI_ASSIGN(std::vector<size_t> sizes, line.sizes());
+  scenario.symmetry = symmetry == "on"    ? sim::Scenario::Symmetry::On
+                      : symmetry == "off" ? sim::Scenario::Symmetry::Off
+                                          : sim::Scenario::Symmetry::Auto;
+  TUTTI_ASSIGN(std::unique_ptr<sim::Network> network, sim::makeNetwork(scenario));
+  std::vector<sim::Scheme> schemes;
+  if (!algorithms.empty()) {
+    TUTTI_ASSIGN(sim::Scheme scheme, sim::schemeFromName(algorithms));
+    schemes.push_back(std::move(scheme));
+  }
+  ordered_json array = ordered_json::array();
+  std::vector<std::string> notes;
+  bool head = false;
+  for (size_t bytes : sizes) {
+    setSize(scenario.request, bytes);
+    std::optional<Row> best;
+    std::optional<Error> refused;
+    for (const sim::Scheme& scheme : schemes.empty() ? sim::schemesFor(scenario, *network) : schemes) {
+      auto row = runOne(scenario, scheme, *network);
+      if (!row.ok()) {
+        if (!schemes.empty()) return std::move(row).error();
+        if (!refused) refused = std::move(row).error();
+        continue;
+      }
+      if (!best || row->report.end < best->report.end) best = std::move(*row);
+    }
+    if (!best) {
+      if (refused) return *std::move(refused);
+      return makeError(Code::InvalidUsage, "no algorithm does {} here",
+                       algos::nameOf(scenario.request.collective));
+    }
+    if (json) {
+      array.push_back(jsonOf(*best, *network));
+      continue;
+    }
+    if (!head || best->prepared.notes != notes) {
+      notes = best->prepared.notes;
+      printHead(*network, notes);
+      head = true;
+    }
+    printRow(*best);
+    fmt::print("# fullest link: {} ({:.0f} % busy); {:.1f} M events/s; {:.0f} MB\n", best->bottleneck,
+               best->bottleneckShare * 100,
+               best->report.wallSeconds > 0
+                   ? static_cast<double>(best->report.events) / best->report.wallSeconds * 1e-6
+                   : 0,
+               residentMb());
+  }
+  if (json) fmt::print("{}\n", (array.size() == 1 ? array.front() : array).dump(1));
+  return {};
+}
+
+}  // namespace
+
+int simulateMain(int argc, char** argv) {
+  CLI::App app(
+      "What a collective would take on machines that are not here: plays its plans over a simulated network",
+      "tutti simulate");
+  ScenarioLine line;
+  std::string algorithm, symmetry = "auto";
+  bool json = false;
+  line.addTo(app);
+  app.add_option("--algo", algorithm,
+                 "ring, tree, ..., 2level, with /simple or /ll; without it, the fastest of all");
+  app.add_option("--symmetry", symmetry, "auto, on or off: play a few ranks of a ring for all")
+      ->check(CLI::IsMember({"auto", "on", "off"}));
+  app.add_flag("--json", json, "for programs");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (Status s = simulateAll(line, algorithm, symmetry, json); !s.ok()) return complain(s.error());
+  return kExitOk;
+}
+
+}  // namespace tutti::tools
