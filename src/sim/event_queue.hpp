@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "sim/big_vector.hpp"
 #include "sim/stamp.hpp"
 
 namespace tutti::sim {
@@ -40,7 +41,8 @@ class EventQueue {
     ++size_;
   }
 
-  /// REQUIRES !empty(). `soon(event)` is called for events that will be popped shortly.
+  /// REQUIRES !empty(). `soon(event, close)` is called for events that will be popped shortly; `close`: very
+  /// shortly.
   template <typename Soon>
   Event pop(Soon soon) {
     if (head_ == buckets_[0].size()) refill(soon);
@@ -50,8 +52,8 @@ class EventQueue {
 
  private:
   // Buckets of so few events, or this close in time, are about to be popped.
-  static constexpr size_t kFew = 64;
-
+  static constexpr size_t kFew = 128;
+  static constexpr size_t kClose = 16;
   size_t bucketOf(TimePs time) const {
     return static_cast<size_t>(std::bit_width(static_cast<uint64_t>(time ^ last_)));
   }
@@ -67,20 +69,21 @@ class EventQueue {
     head_ = 0;
     filled_ &= ~uint64_t{1};
     const auto b = static_cast<size_t>(std::countr_zero(filled_));
-    std::vector<Event>& from = buckets_[b];
+    BigVector<Event>& from = buckets_[b];
     TimePs least = from[0].time;
     for (const Event& e : from) least = e.time < least ? e.time : least;
     last_ = least;
     filled_ &= ~(uint64_t{1} << b);
     const bool few = from.size() <= kFew;
+    const bool close = from.size() <= kClose;
     for (const Event& e : from) {
       put(e);
-      if (few) soon(e);
+      if (few) soon(e, close);
     }
     from.clear();
   }
 
-  std::array<std::vector<Event>, 64> buckets_;
+  std::array<BigVector<Event>, 64> buckets_;
   uint64_t filled_ = 0;  ///< a bit per bucket that holds something
   size_t head_ = 0;      ///< next of bucket 0
   size_t size_ = 0;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/result.hpp"
+#include "sim/big_vector.hpp"
 #include "sim/stamp.hpp"
 
 namespace tutti::sim {
@@ -44,8 +45,8 @@ class Network {
   /// What one run's numbers rest on that nobody measured: shown with every result.
   virtual std::string assumptions() const { return ""; }
 
-  std::vector<Link>& links() { return links_; }
-  const std::vector<Link>& links() const { return links_; }
+  BigVector<Link>& links() { return links_; }
+  const BigVector<Link>& links() const { return links_; }
   /// Forgets what earlier runs left behind.
   void reset();
   /// The links whose name contains `text`. None: an error with names that exist.
@@ -56,7 +57,7 @@ class Network {
 
  protected:
   uint32_t addLink(double gbps, double latencyUs, double gapUs = 0);
-  std::vector<Link> links_;
+  BigVector<Link> links_;
 };
 
 /// LogGP's world: each rank sends and receives one message at a time, G per byte; nothing else is in the way.

@@ -8,6 +8,15 @@
 #include "sim/player_plays.hpp"
 
 namespace tutti::sim {
+namespace {
+
+double threadSeconds() {
+  timespec ts{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+  return static_cast<double>(ts.tv_sec) + static_cast<double>(ts.tv_nsec) * 1e-9;
+}
+
+}  // namespace
 
 template <bool Tracked>
 Player<Tracked>::Player(Network& network, const Workload& workload, const Options& options)
@@ -20,16 +29,12 @@ Player<Tracked>::Player(Network& network, const Workload& workload, const Option
 template <bool Tracked>
 Result<Report> Player<Tracked>::run() {
   const int64_t begin = nowNs();
+  const double cpuBegin = threadSeconds();
   network_.reset();
+  for (const Item& item : workload_.items)
+    depth_ = std::max(depth_, static_cast<uint32_t>(item.limits.depth));
   startAll();
-  auto soon = [&](const Event& event) {
-    if (event.kind() == EventKind::Hop) {
-      __builtin_prefetch(&messages_[event.subject()]);
-      __builtin_prefetch(&network_.links()[event.other]);
-    } else if (event.kind() != EventKind::Timer) {
-      __builtin_prefetch(&lanes_[event.subject()]);
-    }
-  };
+  auto soon = [&](const Event& event, bool close) { prefetch(event, close); };
   while (!queue_.empty() && !error_) {
     const Event event = queue_.pop(soon);
     if (++report_.events > options_.maxEvents) {
@@ -61,6 +66,7 @@ Result<Report> Player<Tracked>::run() {
   if constexpr (Tracked) report_.split = last_.split;
   report_.computing = computed_.empty() ? 0 : *std::max_element(computed_.begin(), computed_.end());
   report_.wallSeconds = static_cast<double>(nowNs() - begin) * 1e-9;
+  report_.cpuSeconds = threadSeconds() - cpuBegin;
   return std::move(report_);
 }
 

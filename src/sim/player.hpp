@@ -10,6 +10,7 @@
 
 #include <optional>
 
+#include "sim/big_vector.hpp"
 #include "sim/event_queue.hpp"
 #include "sim/flat_map.hpp"
 #include "sim/program.hpp"
@@ -29,13 +30,16 @@ class Player {
   static constexpr uint64_t kMostWays = 8;       ///< that an adaptive connection chooses among
   static constexpr uint32_t kPullChannel = 128;  ///< connections that carry what is read off boards
 
+  static constexpr uint32_t kInLane = 4;
+  static constexpr int kInMessage = 9;
+
   enum class Wait : uint8_t { No, Message, Room, Board, Readers };
 
   struct Lane {
     uint32_t rank = 0;
     uint32_t item = 0;
     uint32_t program = 0;
-    uint32_t connAt = 0;
+    uint32_t peersAt = 0;
     uint32_t round = 0;
     uint32_t k = 0;
     uint16_t step = 0;
@@ -44,6 +48,9 @@ class Player {
     uint32_t waitsOn = kNone;  ///< connection, or rank
     uint32_t pulls = 0;
     S clock;  ///< of its latest play, or of the one under way
+    /// Connections, by place in the program; where there are more, conn[0] says where they begin in
+    /// laneConns_.
+    std::array<uint32_t, kInLane> conn{};
   };
   /// One direction between two ranks, one item and channel. Slots hold, in turn, when the message arrives
   /// (kUnknown: under way) and from when on the sender may use the slot again.
@@ -53,7 +60,6 @@ class Player {
     uint32_t sender = kNone;    ///< lane that waits for room
     uint32_t receiver = kNone;  ///< lane that waits for a message
     uint32_t routesAt = 0;      ///< in routes_: for each way, its length and its links
-    uint32_t slotsAt = kNone;
     uint16_t depth = 0;
     uint8_t ways = 1;
     bool pull = false;
@@ -64,13 +70,15 @@ class Player {
   };
   struct Message {
     uint32_t conn = 0;
-    uint32_t at = 0;  ///< next link, in routes_
     uint16_t left = 0;
     uint16_t slot = 0;
-    bool chosen = false;  ///< among several ways
     uint64_t bytes = 0;
     TimePs tail = 0;  ///< when its last byte is past the links so far
-    S head;           ///< the first byte's time, where tracked
+    uint16_t next = 0;
+    bool chosen = false;  ///< among several ways
+    bool isLong = false;  ///< hops[0] says where its links are in routes_
+    uint32_t hops[kInMessage];
+    S head;  ///< the first byte's time, where tracked
   };
   struct BoardSlot {
     uint32_t sequence = 0;
@@ -101,6 +109,12 @@ class Player {
   void finish(uint32_t lane, TimePs now);
   void settleBoards(const Lane& lane, const PlayStep& step);
   bool advance(uint32_t lane);
+  uint32_t& connSlot(Lane& lane, uint32_t i) {
+    return programs_.lane(lane.program).connections <= kInLane ? lane.conn[i] : laneConns_[lane.conn[0] + i];
+  }
+  S& slot(uint32_t conn, uint32_t message) {
+    return slots_[conn * size_t{depth_} + message % conns_[conn].depth];
+  }
   const PlayStep& stepOf(const Lane& lane) const {
     return programs_.step(programs_.lane(lane.program).stepsAt + lane.step);
   }
@@ -110,7 +124,8 @@ class Player {
   }
 
   // Messages (player_messages.hpp)
-  uint32_t connOf(const Lane& lane, const PlayStep& step, int i);
+  void prefetch(const Event& event, bool close) const;
+  uint32_t connOf(Lane& lane, const PlayStep& step, int i);
   uint32_t resolve(const Lane& lane, uint32_t channel, int fromPosition, int toPosition);
   void connect(uint32_t conn, uint64_t key, uint32_t item);
   void send(uint32_t conn, uint16_t slot, uint64_t bytes, S at);
@@ -132,19 +147,20 @@ class Player {
   const Workload& workload_;
   const Options& options_;
   Programs programs_;
-  uint32_t nRanks_;  ///< that are played
+  uint32_t nRanks_;     ///< that are played
+  uint32_t depth_ = 1;  ///< most slots of any connection
   EventQueue queue_;
-  std::vector<Lane> lanes_;
+  BigVector<Lane> lanes_;
   std::vector<uint32_t> freeLanes_;
-  std::vector<uint32_t> laneConns_;
-  std::vector<Conn> conns_;
-  std::vector<S> slots_;
-  std::vector<uint32_t> routes_;
-  std::vector<Message> messages_;
+  BigVector<uint32_t> laneConns_;
+  BigVector<Conn> conns_;
+  BigVector<S> slots_;
+  BigVector<uint32_t> routes_;
+  BigVector<Message> messages_;
   std::vector<uint32_t> freeMessages_;
   std::vector<Board> boards_;
   FlatMap connMap_, boardMap_;
-  std::vector<uint16_t> waitsFor_;  ///< by rank and item: items, later lanes, still to be done
+  BigVector<uint16_t> waitsFor_;  ///< by rank and item: items, later lanes, still to be done
   std::vector<std::vector<uint32_t>> dependents_;
   std::vector<double> slowness_;
   std::vector<TimePs> coreFree_;

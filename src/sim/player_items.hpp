@@ -66,7 +66,8 @@ void Player<Tracked>::startCall(uint32_t rank, uint32_t item, int position, S at
   std::array<uint32_t, 256> started{};
   uint32_t count = 0;
   for (uint32_t l = program->lanesAt; l < program->lanesAt + program->lanes; ++l) {
-    const LaneProgram& p = programs_.lane(l);
+    const RankLane what = programs_.rankLane(l);
+    const LaneProgram& p = programs_.lane(what.program);
     if (p.rounds == 0 || count == started.size()) continue;
     uint32_t index = static_cast<uint32_t>(lanes_.size());
     if (freeLanes_.empty()) {
@@ -79,10 +80,14 @@ void Player<Tracked>::startCall(uint32_t rank, uint32_t item, int position, S at
     lane = Lane();
     lane.rank = rank;
     lane.item = item;
-    lane.program = l;
-    lane.connAt = static_cast<uint32_t>(laneConns_.size());
+    lane.program = what.program;
+    lane.peersAt = what.peersAt;
     lane.clock = at;
-    laneConns_.resize(laneConns_.size() + p.connections, kNone);
+    lane.conn.fill(kNone);
+    if (p.connections > kInLane) {
+      lane.conn[0] = static_cast<uint32_t>(laneConns_.size());
+      laneConns_.resize(laneConns_.size() + p.connections, kNone);
+    }
     started[count++] = index;
   }
   if (count == 0) return itemDone(rank, item, at);

@@ -5,19 +5,37 @@
 
 namespace tutti::sim {
 
+/// What an event that is due soon will read; `close`: what was asked for when it was less close is here by
+/// now.
+template <bool Tracked>
+void Player<Tracked>::prefetch(const Event& event, bool close) const {
+  if (event.kind() == EventKind::Hop) {
+    __builtin_prefetch(&messages_[event.subject()]);
+    __builtin_prefetch(&network_.links()[event.other]);
+    return;
+  }
+  if (event.kind() == EventKind::Timer) return;
+  const Lane& lane = lanes_[event.subject()];
+  if (!close) return __builtin_prefetch(&lane);
+  for (uint32_t c : lane.conn) {
+    if (c >= conns_.size()) break;
+    __builtin_prefetch(&conns_[c]);
+    __builtin_prefetch(&slots_[c * size_t{depth_}]);
+  }
+}
+
 /// The connection of peer i of a step; kNone: the way is broken.
 template <bool Tracked>
-uint32_t Player<Tracked>::connOf(const Lane& lane, const PlayStep& step, int i) {
-  const algos::Affine& peer = programs_.peer(step.peersAt + static_cast<uint32_t>(i));
-  const size_t at = lane.connAt + step.connAt + static_cast<uint32_t>(i);
-  const bool still = peer.stride == 0;
-  if (still && laneConns_[at] != kNone) return laneConns_[at];
+uint32_t Player<Tracked>::connOf(Lane& lane, const PlayStep& step, int i) {
+  const uint32_t at = step.connAt + static_cast<uint32_t>(i);
+  if (const uint32_t known = connSlot(lane, at); known != kNone) return known;
+  const algos::Affine& peer = programs_.peer(lane.peersAt + at);
   const int self = workload_.items[lane.item].groups.positionIn(static_cast<int>(lane.rank));
   const int other = peer.at(static_cast<int>(lane.k));
   const uint32_t channel = programs_.lane(lane.program).channel;
   const uint32_t c =
       i < step.receives ? resolve(lane, channel, other, self) : resolve(lane, channel, self, other);
-  if (still) laneConns_[at] = c;
+  if (peer.stride == 0) connSlot(lane, at) = c;
   return c;
 }
 
@@ -52,8 +70,7 @@ void Player<Tracked>::connect(uint32_t c, uint64_t key, uint32_t item) {
   const int from = static_cast<int>(conn.from);
   const int to = static_cast<int>(conn.to);
   conn.depth = static_cast<uint16_t>(call.limits.depth);
-  conn.slotsAt = static_cast<uint32_t>(slots_.size());
-  slots_.resize(slots_.size() + conn.depth);
+  slots_.resize((c + size_t{1}) * depth_);
   conn.flag = call.protocol == algos::Protocol::LL ? 0 : psFromUs(options_.costs.handoverUs);
 
   const uint64_t ways = network_.ways(from, to);
@@ -90,7 +107,7 @@ void Player<Tracked>::connect(uint32_t c, uint64_t key, uint32_t item) {
 /// Of several ways, the one whose fullest link is free first; its links are promised to the message.
 template <bool Tracked>
 uint32_t Player<Tracked>::chooseWay(const Conn& conn, uint64_t bytes) {
-  std::vector<Link>& links = network_.links();
+  BigVector<Link>& links = network_.links();
   uint32_t best = conn.routesAt;
   TimePs bestFree = kUnknown;
   uint32_t at = conn.routesAt;
@@ -127,7 +144,7 @@ void Player<Tracked>::send(uint32_t c, uint16_t slot, uint64_t bytes, S at) {
   const uint32_t way = conn.ways > 1 ? chooseWay(conn, bytes) : conn.routesAt;
   Message& message = messages_[m];
   message.conn = c;
-  message.at = way + 1;
+  message.next = 0;
   message.left = static_cast<uint16_t>(routes_[way]);
   message.slot = slot;
   message.chosen = conn.ways > 1;
@@ -135,7 +152,13 @@ void Player<Tracked>::send(uint32_t c, uint16_t slot, uint64_t bytes, S at) {
   message.tail = at.t;
   if constexpr (Tracked) message.head = at;
   if (message.left == 0) return arrive(m);
-  traverse(m, routes_[message.at], at.t);
+  message.isLong = message.left > kInMessage;
+  if (message.isLong) {
+    message.hops[0] = way + 1;
+  } else {
+    for (uint32_t i = 0; i < message.left; ++i) message.hops[i] = routes_[way + 1 + i];
+  }
+  traverse(m, routes_[way + 1], at.t);
 }
 
 template <bool Tracked>
@@ -158,8 +181,9 @@ void Player<Tracked>::traverse(uint32_t m, uint32_t l, TimePs head) {
                                 begin, link.free);
   }
   if (--message.left == 0) return arrive(m);
-  ++message.at;
-  queue_.push({begin + link.latency, EventKind::Hop, m, routes_[message.at]});
+  ++message.next;
+  const uint32_t next = message.isLong ? routes_[message.hops[0] + message.next] : message.hops[message.next];
+  queue_.push({begin + link.latency, EventKind::Hop, m, next});
 }
 
 /// Its last byte's time is known.
@@ -181,7 +205,7 @@ void Player<Tracked>::arrive(uint32_t m) {
     if (--lane.pulls == 0) queue_.push({lane.clock.t, EventKind::Ready, index, 0});
     return;
   }
-  slots_[conn.slotsAt + message.slot] = after(arrival, conn.flag, &Split::latency);
+  slot(message.conn, message.slot) = after(arrival, conn.flag, &Split::latency);
   if (conn.receiver == kNone) return;
   const uint32_t waiting = conn.receiver;
   conn.receiver = kNone;

@@ -34,14 +34,14 @@ bool Player<Tracked>::gates(uint32_t index, const PlayStep& step, S& ready) {
     const uint32_t c = connOf(lanes_[index], step, i);
     if (c == kNone) return false;
     Conn& conn = conns_[c];
-    const S* slot = conn.sent == conn.taken ? nullptr : &slots_[conn.slotsAt + conn.taken % conn.depth];
-    if (slot == nullptr || slot->t == kUnknown) {
+    const S* there = conn.sent == conn.taken ? nullptr : &slot(c, conn.taken);
+    if (there == nullptr || there->t == kUnknown) {
       conn.receiver = index;
       lanes_[index].wait = Wait::Message;
       lanes_[index].waitsOn = c;
       return false;
     }
-    raise(ready, *slot);
+    raise(ready, *there);
   }
   for (int i = step.receives; i < step.receives + step.sends; ++i) {
     const uint32_t c = connOf(lanes_[index], step, i);
@@ -53,7 +53,7 @@ bool Player<Tracked>::gates(uint32_t index, const PlayStep& step, S& ready) {
       lanes_[index].waitsOn = c;
       return false;
     }
-    raise(ready, slots_[conn.slotsAt + conn.sent % conn.depth]);
+    raise(ready, slot(c, conn.sent));
   }
   if (step.reads == algos::Reads::None && !step.publishes) return true;
   return boardGates(lanes_[index], index, step, ready);
@@ -149,8 +149,9 @@ void Player<Tracked>::finish(uint32_t index, TimePs now) {
   const uint64_t bytes = bytesOf(lanes_[index], step);
   const S clock = lanes_[index].clock;
   for (int i = 0; i < step.receives; ++i) {
-    Conn& conn = conns_[connOf(lanes_[index], step, i)];
-    slots_[conn.slotsAt + conn.taken % conn.depth] = after(clock, conn.back, &Split::latency);
+    const uint32_t c = connOf(lanes_[index], step, i);
+    Conn& conn = conns_[c];
+    slot(c, conn.taken) = after(clock, conn.back, &Split::latency);
     ++conn.taken;
     if (conn.sender == kNone) continue;
     const uint32_t waiting = conn.sender;
@@ -160,10 +161,10 @@ void Player<Tracked>::finish(uint32_t index, TimePs now) {
   for (int i = step.receives; i < step.receives + step.sends; ++i) {
     const uint32_t c = connOf(lanes_[index], step, i);
     Conn& conn = conns_[c];
-    const uint32_t slot = conn.sent % conn.depth;
-    slots_[conn.slotsAt + slot].t = kUnknown;
+    const uint32_t number = conn.sent % conn.depth;
+    slot(c, number).t = kUnknown;
     ++conn.sent;
-    send(c, static_cast<uint16_t>(slot), bytes, clock);
+    send(c, static_cast<uint16_t>(number), bytes, clock);
   }
   if (step.reads != algos::Reads::None || step.publishes) settleBoards(lanes_[index], step);
   if (!advance(index)) return laneDone(index);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "sim/flat_map.hpp"
+
 namespace tutti::sim {
 namespace {
 
@@ -41,13 +43,13 @@ Result<PositionProgram> Programs::of(int item, int position) {
   TUTTI_ASSIGN(algos::Plan plan,
                algos::buildPlan(call.request, call.algorithm, call.protocol, position, call.limits));
   const auto [shape, fresh] = shapeOf_.try_emplace(item, static_cast<uint32_t>(shapes_.size()));
-  program.lanesAt = static_cast<uint32_t>(lanes_.size());
+  program.lanesAt = static_cast<uint32_t>(rankLanes_.size());
   program.lanes = static_cast<uint32_t>(plan.lanes.size());
+  std::vector<PlayStep> steps;
   for (size_t l = 0; l < plan.lanes.size(); ++l) {
     const algos::Lane& lane = plan.lanes[l];
     LaneProgram p;
     p.shape = shape->second;
-    p.stepsAt = static_cast<uint32_t>(steps_.size());
     p.steps = static_cast<uint16_t>(lane.steps.size());
     p.channel = lane.channel;
     p.number = static_cast<uint8_t>(l);
@@ -55,8 +57,19 @@ Result<PositionProgram> Programs::of(int item, int position) {
     p.parts = lane.parts;
     p.rounds = static_cast<uint32_t>(plan.rounds(lane));
     p.fullBytes = plan.chunkCount * call.request.elementBytes();
-    for (size_t s = 0; s < lane.steps.size(); ++s) addStep(plan, lane.steps[s], p, static_cast<uint16_t>(s));
-    lanes_.push_back(p);
+    const auto peersAt = static_cast<uint32_t>(peers_.size());
+    steps.clear();
+    for (size_t s = 0; s < lane.steps.size(); ++s) {
+      const algos::Step& step = lane.steps[s];
+      PlayStep play = costed(plan, step);
+      play.original = static_cast<uint16_t>(s);
+      play.connAt = p.connections;
+      p.connections += static_cast<uint32_t>(play.receives + play.sends);
+      for (int i = 0; i < step.recvFrom.count; ++i) peers_.push_back(step.recvFrom.peer[i]);
+      for (int i = 0; i < step.sendTo.count; ++i) peers_.push_back(step.sendTo.peer[i]);
+      steps.push_back(play);
+    }
+    rankLanes_.push_back({share(p, steps), peersAt});
   }
   if (fresh) {
     plan.lanes.clear();
@@ -65,15 +78,24 @@ Result<PositionProgram> Programs::of(int item, int position) {
   return program;
 }
 
-void Programs::addStep(const algos::Plan& plan, const algos::Step& step, LaneProgram& lane, uint16_t number) {
-  PlayStep p = costed(plan, step);
-  p.original = number;
-  p.peersAt = static_cast<uint32_t>(peers_.size());
-  p.connAt = lane.connections;
-  for (int i = 0; i < step.recvFrom.count; ++i) peers_.push_back(step.recvFrom.peer[i]);
-  for (int i = 0; i < step.sendTo.count; ++i) peers_.push_back(step.sendTo.peer[i]);
-  lane.connections += static_cast<uint32_t>(p.receives + p.sends);
-  steps_.push_back(p);
+/// The lane that is equal to this one, if there is one already.
+uint32_t Programs::share(LaneProgram lane, std::span<const PlayStep> steps) {
+  uint64_t hash = mixed(lane.shape) ^ mixed(lane.number + 1000u * lane.steps);
+  for (const PlayStep& step : steps)
+    hash = mixed(
+        hash ^ mixed(static_cast<uint64_t>(step.sized.index.base) << 16 | step.receives * 256u | step.sends));
+  const auto [first, last] = known_.equal_range(hash);
+  for (auto at = first; at != last; ++at) {
+    LaneProgram& other = lanes_[at->second];
+    lane.stepsAt = other.stepsAt;
+    if (lane == other && std::equal(steps.begin(), steps.end(), steps_.begin() + other.stepsAt))
+      return at->second;
+  }
+  lane.stepsAt = static_cast<uint32_t>(steps_.size());
+  steps_.insert(steps_.end(), steps.begin(), steps.end());
+  lanes_.push_back(lane);
+  known_.emplace(hash, static_cast<uint32_t>(lanes_.size() - 1));
+  return static_cast<uint32_t>(lanes_.size() - 1);
 }
 
 /// A reduction writes its first place as it goes; every other place, and everything that is not reduced, is a

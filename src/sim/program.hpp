@@ -1,9 +1,11 @@
 // Plans in the form that the player reads: one small record per step, shared by ranks that play the same.
 #pragma once
 
+#include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "sim/big_vector.hpp"
 #include "sim/costs.hpp"
 #include "sim/workload.hpp"
 
@@ -13,8 +15,7 @@ namespace tutti::sim {
 struct PlayStep {
   algos::BlockRef sized;  ///< the blocks of the message
   int32_t repeat = 1;
-  uint32_t peersAt = 0;  ///< receives first, then sends, in Programs::peers()
-  uint32_t connAt = 0;   ///< the same order, counted from the lane's first connection
+  uint32_t connAt = 0;  ///< receives first, then sends, counted from the lane's first peer and connection
   uint8_t receives = 0;
   uint8_t sends = 0;
   algos::Reads reads = algos::Reads::None;
@@ -26,8 +27,10 @@ struct PlayStep {
   TimePs fixed = 0;       ///< work, whatever the size
   double psPerByte = 0;   ///< work per byte of the message
   uint16_t original = 0;  ///< its place in the lane, for names
+  bool operator==(const PlayStep&) const = default;
 };
 
+/// Ranks whose lanes differ only in their peers share one.
 struct LaneProgram {
   uint32_t shape = 0;  ///< Programs::shape(): sizes
   uint32_t stepsAt = 0;
@@ -39,9 +42,16 @@ struct LaneProgram {
   int32_t parts = 1;
   uint32_t rounds = 0;
   uint64_t fullBytes = 0;  ///< of a block in every round but the last
+  bool operator==(const LaneProgram&) const = default;
 };
 
-/// The lanes of one position in a group.
+/// A lane of one position in a group: what it does, and with whom.
+struct RankLane {
+  uint32_t program = 0;
+  uint32_t peersAt = 0;
+};
+
+/// The lanes of one position in a group: Programs::rankLane().
 struct PositionProgram {
   uint32_t lanesAt = 0;
   uint32_t lanes = 0;
@@ -54,6 +64,7 @@ class Programs {
   /// Built when first asked for.
   Result<PositionProgram> of(int item, int position);
 
+  const RankLane& rankLane(uint32_t i) const { return rankLanes_[i]; }
   const LaneProgram& lane(uint32_t i) const { return lanes_[i]; }
   const PlayStep& step(uint32_t i) const { return steps_[i]; }
   const algos::Affine& peer(uint32_t i) const { return peers_[i]; }
@@ -68,16 +79,18 @@ class Programs {
  private:
   uint64_t lastRoundBytes(const LaneProgram& lane, const PlayStep& step, uint32_t round, int k,
                           bool even) const;
-  void addStep(const algos::Plan& plan, const algos::Step& step, LaneProgram& lane, uint16_t number);
+  uint32_t share(LaneProgram lane, std::span<const PlayStep> steps);
   PlayStep costed(const algos::Plan& plan, const algos::Step& step) const;
 
   const Workload& workload_;
   Costs costs_;
   std::vector<algos::Plan> shapes_;  ///< plans without lanes, one per item
   std::unordered_map<int, uint32_t> shapeOf_;
+  BigVector<RankLane> rankLanes_;
   std::vector<LaneProgram> lanes_;
   std::vector<PlayStep> steps_;
-  std::vector<algos::Affine> peers_;
+  std::unordered_multimap<uint64_t, uint32_t> known_;  ///< lanes_, by hash
+  BigVector<algos::Affine> peers_;
   std::vector<std::vector<PositionProgram>> built_;  ///< by item and position; lanesAt kNone: not yet
 };
 

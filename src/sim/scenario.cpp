@@ -15,7 +15,11 @@ using algos::Collective;
 // run.
 constexpr int kMostOrderedTreeRanks = 2048;
 constexpr int kMostBoardRanks = 64;
-constexpr int kPieces = 4;  ///< that a two-level scheme cuts its data into
+constexpr size_t kPieceBytes = size_t{64}
+                               << 20;  ///< a two-level scheme cuts its data into pieces near this size
+constexpr int kMostPieces = 8;
+constexpr size_t kInsideSlotBytes = size_t{4}
+                                    << 20;  ///< coarser messages than this are coarser between machines only
 
 const ClusterNetwork* clusterOf(const Network& network) {
   return dynamic_cast<const ClusterNetwork*>(&network);
@@ -60,31 +64,37 @@ Item callItem(std::string name, const algos::Request& request, Groups groups, co
   return item;
 }
 
+int piecesOf(const algos::Request& request) {
+  return static_cast<int>(std::clamp<size_t>(request.bytes() / kPieceBytes, 1, kMostPieces));
+}
+
 /// Piece by piece, each through three calls; a call waits for its piece, and for the same call of the piece
 /// before.
 Workload twoLevel(const algos::Request& request, const Scheme& scheme, const algos::Limits& limits,
                   int perMachine) {
   Workload w;
   w.nRanks = request.nRanks;
-  const size_t share = (request.count + kPieces * static_cast<size_t>(perMachine) - 1) /
-                       (kPieces * static_cast<size_t>(perMachine));
+  const auto pieces = static_cast<size_t>(piecesOf(request));
+  algos::Limits near = limits;
+  near.slotBytes = std::max(near.slotBytes, kInsideSlotBytes);
+  const size_t share = (request.count + pieces * static_cast<size_t>(perMachine) - 1) /
+                       (pieces * static_cast<size_t>(perMachine));
   Scheme inside = scheme;
   inside.algorithm = Algorithm::Ring;
-  for (int piece = 0; piece < kPieces && share > 0; ++piece) {
+  for (int piece = 0; piece < static_cast<int>(pieces) && share > 0; ++piece) {
     algos::Request r = request;
     r.count = share;
     r.collective = Collective::ReduceScatter;
     const int first = 3 * piece;
     w.items.push_back(
-        callItem(fmt::format("ReduceScatter {}", piece), r, Groups::all(perMachine), inside, limits));
+        callItem(fmt::format("ReduceScatter {}", piece), r, Groups::all(perMachine), inside, near));
     r.collective = Collective::AllReduce;
     Groups rails;
     rails.size = request.nRanks / perMachine;
     rails.stride = perMachine;
     w.items.push_back(callItem(fmt::format("AllReduce {}", piece), r, rails, scheme, limits));
     r.collective = Collective::AllGather;
-    w.items.push_back(
-        callItem(fmt::format("AllGather {}", piece), r, Groups::all(perMachine), inside, limits));
+    w.items.push_back(callItem(fmt::format("AllGather {}", piece), r, Groups::all(perMachine), inside, near));
     for (int i = 0; i < 3; ++i) {
       if (i > 0) w.items[first + i].after.push_back(first + i - 1);
       if (piece > 0) w.items[first + i].after.push_back(first + i - 3);
@@ -270,7 +280,7 @@ Result<Prepared> prepare(const Scenario& s, const Scheme& scheme, const Network&
     p.notes.push_back(
         fmt::format("2level: ReduceScatter (ring) in each machine, AllReduce ({}) between them, AllGather "
                     "(ring) in each; {} pieces one after the other",
-                    algos::nameOf(scheme.algorithm), kPieces));
+                    algos::nameOf(scheme.algorithm), piecesOf(s.request)));
   } else if (p.workload.items.size() > 1) {
     p.notes.push_back(
         fmt::format("{} channels, each with a share of the data and a NIC of its own in each machine",

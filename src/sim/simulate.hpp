@@ -48,6 +48,7 @@ struct Report {
   std::vector<ItemReport> items;
   TimePs computing = 0;  ///< of the rank that computes longest
   double wallSeconds = 0;
+  double cpuSeconds = 0;  ///< of the thread that simulated: what counts on a busy machine
 };
 
 /// Errors: a plan that does not exist, a way over a dead link (named), a deadlock (who waits for whom).

@@ -84,6 +84,7 @@ ordered_json jsonOf(const Row& row, const sim::Network& network) {
   j["events"] = row.report.events;
   j["messages"] = row.report.messages;
   j["wall_s"] = row.report.wallSeconds;
+  j["cpu_s"] = row.report.cpuSeconds;
   j["rss_mb"] = residentMb();
   j["symmetry"] = row.prepared.symmetric;
   j["bottleneck"] = {{"link", row.bottleneck}, {"busy", row.bottleneckShare}};
@@ -154,11 +155,9 @@ Status simulateAll(const ScenarioLine& line, const std::string& algorithms, cons
       head = true;
     }
     printRow(*best);
-    fmt::print("# fullest link: {} ({:.0f} % busy); {:.1f} M events/s; {:.0f} MB\n", best->bottleneck,
-               best->bottleneckShare * 100,
-               best->report.wallSeconds > 0
-                   ? static_cast<double>(best->report.events) / best->report.wallSeconds * 1e-6
-                   : 0,
+    fmt::print("# fullest link: {} ({:.0f} % busy); {:.1f} M events per second of CPU; {:.0f} MB\n",
+               best->bottleneck, best->bottleneckShare * 100,
+               static_cast<double>(best->report.events) / std::max(1e-9, best->report.cpuSeconds) * 1e-6,
                residentMb());
   }
   if (json) fmt::print("{}\n", (array.size() == 1 ? array.front() : array).dump(1));
