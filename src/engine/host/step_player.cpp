@@ -68,8 +68,8 @@ bool StepPlayer::isOnePiece(const BlockRef& ref) const {
 uint32_t StepPlayer::signature(bool sending) const {
   if (job_.vectors.sendCounts == nullptr) [[likely]]
     return job_.signature;
-  const size_t count = sending ? job_.vectors.sendCounts[step_.src.at(k_, 0)]
-                               : job_.vectors.recvCounts[step_.dst.at(k_, 0)];
+  const size_t count =
+      sending ? job_.vectors.sendCounts[step_.src.at(k_, 0)] : job_.vectors.recvCounts[step_.dst.at(k_, 0)];
   return (job_.signature ^ static_cast<uint32_t>(count * 0x9e3779b97f4a7c15u >> 32)) | 1;
 }
 
@@ -297,8 +297,8 @@ bool StepPlayer::sendDirect() {
   if (links_.route(peer) == transport::Route::Thread) {
     end.publish(bytes_, signature(true), Carrier::Direct, address);
   } else if (links_.route(peer) == transport::Route::Shm && state_.input.shared) {
-    end.publish(bytes_, signature(true), Carrier::Shared, state_.input.offsetOf(at(Buffer::Input, chunk_.offset)),
-                state_.input.spot.allocation);
+    end.publish(bytes_, signature(true), Carrier::Shared,
+                state_.input.offsetOf(at(Buffer::Input, chunk_.offset)), state_.input.spot.allocation);
   } else if (links_.route(peer) == transport::Route::Shm &&
              plan_.request.bytes() >= engine_.options_.remoteMinBytes) {
     end.publish(bytes_, signature(true), Carrier::Remote, address);
@@ -320,7 +320,7 @@ bool StepPlayer::publishDirect(const void* value) {
   if (isLL() || bytes_ < engine_.options_.directMinBytes) return false;
   Carrier carrier = Carrier::Direct;
   const bool ofInput = step_.src.buffer == Buffer::Input && !step_.reduces;
-  if (ofInput ? !state_.directInput : dst_ == nullptr) return false;
+  if (ofInput ? !state_.directInput : dst_ == nullptr || step_.dst.buffer != Buffer::Output) return false;
   // What came in by a slot has been copied to dst by now; the slot itself is given back.
   const void* place = ofInput ? value : dst_;
   uint64_t address = reinterpret_cast<uint64_t>(place);
