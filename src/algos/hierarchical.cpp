@@ -88,6 +88,7 @@ class Composer {
     Limits limits = limits_;
     limits.ranksPerHost = limits_.hostsPerSite;
     limits.hostsPerSite = 0;
+    limits.order = nullptr;  // it is one of all ranks
     return builderOf(algorithm).build(request, protocol_, rank, limits);
   }
 

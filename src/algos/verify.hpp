@@ -49,6 +49,8 @@ struct VerifyOptions {
   std::vector<size_t> counts;
   /// Gives up (with an error) on plans longer than this: a file may ask for anything.
   uint64_t maxPlays = 500'000'000;
+  /// Likewise on buffers cut into more pieces than this, over all ranks.
+  uint64_t maxCells = 50'000'000;
   VerifyStats* stats = nullptr;
 };
 

@@ -199,7 +199,7 @@ Status Player::publish(Play& play, const std::vector<Piece>& value) {
   slot.blocks.clear();
   const size_t chunkBytes = play.plan.chunkCount * elementBytes_;
   const bool ofInput = step.src.buffer == Buffer::Input && !step.reduces;
-  const bool direct = !isLL_ && (ofInput ? play.rank.inputDirect : step.dst.buffer != Buffer::None);
+  const bool direct = !isLL_ && (ofInput ? play.rank.inputDirect : step.dst.buffer == Buffer::Output);
   const int span = step.src.span;
   size_t piece = 0, used = 0;
   for (int i = 0; i < span; ++i) {
@@ -226,7 +226,7 @@ Status Player::publish(Play& play, const std::vector<Piece>& value) {
     }
     if (direct) {
       // What is read in place: the block where it lies, or the destination that holds the same.
-      block.region = step.reduces ? targetAt_[0].region : sourceAt_[i].region;
+      block.region = ofInput ? sourceAt_[i].region : targetAt_[0].region;
     }
     slot.blocks.push_back(block);
   }

@@ -7,11 +7,11 @@
 namespace tutti::algos::verify {
 namespace {
 
-// The engine's: two channels for collectives, one for send and receive; two boards.
-constexpr int kChannels = 3;
+// The engine's: two channels for collectives (the third is send and receive's); two boards.
+constexpr int kChannels = 2;
 constexpr int kBoards = 2;
 // Repetitions of a step times blocks of a play: a file may ask for anything.
-constexpr int kMostWork = 1 << 24;
+constexpr int kMostWork = 1 << 21;
 
 template <typename... Args>
 Error wrong(fmt::format_string<Args...> format, Args&&... args) {
@@ -251,6 +251,28 @@ int64_t roundsOf(const Plan& plan, const Lane& lane, const std::vector<size_t>& 
   return static_cast<int64_t>((most + plan.chunkCount - 1) / plan.chunkCount);
 }
 
+namespace {
+
+/// Whether the buffers, cut wherever a block of a round ends, are small enough to be kept.
+Status checkSize(std::span<const Plan> plans, const VerifyOptions& options) {
+  double cells = 0;
+  for (const Plan& plan : plans) {
+    cells += plan.scratchBlocks;
+    std::set<int> parts;
+    for (const Lane& lane : plan.lanes) {
+      if (lane.parts < 1 || !parts.insert(lane.parts).second) continue;
+      const double rounds = static_cast<double>(roundsOf(plan, lane, options.counts));
+      cells += 2 * rounds * plan.nBlocks * lane.parts;
+    }
+  }
+  if (cells > static_cast<double>(options.maxCells)) {
+    return wrong("the plans are too long to verify: {:.0f} rounds of blocks on all ranks", cells);
+  }
+  return {};
+}
+
+}  // namespace
+
 Status checkShape(std::span<const Plan> plans, const VerifyOptions& options) {
   if (plans.size() < 2) return wrong("{} plans: a collective has two ranks or more", plans.size());
   const Plan& first = plans[0];
@@ -278,6 +300,7 @@ Status checkShape(std::span<const Plan> plans, const VerifyOptions& options) {
     return wrong("{} is made of other collectives and has no plan of its own",
                  nameOf(first.request.collective));
   }
+  TUTTI_TRY(checkSize(plans, options));
   for (size_t r = 0; r < n; ++r) {
     const Plan& plan = plans[r];
     Request same = plan.request;

@@ -149,11 +149,21 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     const bool vector = request.collective == Collective::AllToAllV;
     // Ranks of a V call know different counts: nothing that depends on them may be chosen.
     if (vector) filter.protocols.fill(1u << static_cast<int>(algos::Protocol::Simple));
-    Result<algos::Choice> choice = selector_->choose(request, filter);
+    std::optional<algos::Plan> loaded;
+    if (!vector && (options == nullptr || options->algorithms.empty())) {
+      TUTTI_ASSIGN(loaded, planBook_.planFor(request, rank_));
+    }
+    Result<algos::Choice> choice =
+        loaded ? algos::Choice{loaded->algorithm, loaded->protocol, 0} : selector_->choose(request, filter);
     if (!choice.ok() && options != nullptr && !options->algorithmsForced) choice = selector_->choose(request);
     if (!choice.ok()) return std::move(choice).error();
-    TUTTI_ASSIGN(entry->plan,
-                 algos::buildPlan(request, choice->algorithm, choice->protocol, rank_, selector_->limits()));
+    const bool isLoaded = loaded.has_value();
+    if (isLoaded) {
+      entry->plan = std::move(*loaded);
+    } else {
+      TUTTI_ASSIGN(entry->plan, algos::buildPlan(request, choice->algorithm, choice->protocol, rank_,
+                                                 selector_->limits()));
+    }
     const uint64_t signature = signatureOf(request, !vector);
     entry->signature = static_cast<uint32_t>(signature >> 32) | 1;
     entry->record.signature = signature;
@@ -167,8 +177,9 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
       std::istringstream lines(selector_->explain(request, filter));
       for (std::string line; std::getline(lines, line);) TUTTI_WARN("{}", line);
     }
-    TUTTI_INFO(Tuning, "{}: {}/{}, predicted {:.2f} us", describeCall(entry->record),
-               algos::nameOf(choice->algorithm), algos::nameOf(choice->protocol), choice->predictedUs);
+    TUTTI_INFO(Tuning, "{}: {}/{}, {}", describeCall(entry->record), algos::nameOf(choice->algorithm),
+               algos::nameOf(choice->protocol),
+               isLoaded ? "of TUTTI_PLAN_FILE" : fmt::format("predicted {:.2f} us", choice->predictedUs));
   }
   if (Status bound = engine_->bind(entry->plan, wait()); !bound.ok())
     return cannotConnect(std::move(bound).error());

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <fstream>
 #include <set>
+#include <sstream>
 
 #include "core/host.hpp"
 #include "core/log.hpp"
@@ -33,6 +35,7 @@ struct SelfInfo {
   TopologyNote topology;
   char algorithms[256] = {};
   char protocols[128] = {};
+  uint64_t planFile = 0;  ///< hash of the text of TUTTI_PLAN_FILE; 0: none
 };
 
 /// Rings a rank's doorbell from the control plane's thread, as long as there is a segment to ring.
@@ -51,6 +54,21 @@ class FaultBell {
   std::mutex mutex_;
   std::shared_ptr<transport::Segment> segment_;
 };
+
+/// What TUTTI_PLAN_FILE holds; "" where it is not set.
+Result<std::string> planFileText() {
+  const std::string path = params::getString("TUTTI_PLAN_FILE");
+  if (path.empty()) return std::string();
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  if (!file) return makeError(Code::InvalidArgument, "TUTTI_PLAN_FILE: {} cannot be read, or is empty", path);
+  return text.str();
+}
+
+uint64_t hashOfText(const std::string& text) {
+  return text.empty() ? 0 : std::hash<std::string>()(text) | 1;
+}
 
 Status copyText(char* to, size_t size, const std::string& from, const char* name) {
   if (from.size() >= size)
@@ -84,6 +102,8 @@ Result<SelfInfo> localInfo() {
   const std::string transport = params::getString("TUTTI_TRANSPORT");
   info.forceNetwork = transport == "tcp" || params::getBool("NCCL_SHM_DISABLE");
   info.topology = noteTopology();
+  TUTTI_ASSIGN(const std::string plans, planFileText());
+  info.planFile = hashOfText(plans);
   TUTTI_TRY(copyText(info.algorithms, sizeof(info.algorithms), params::getString("NCCL_ALGO"), "NCCL_ALGO"));
   TUTTI_TRY(copyText(info.protocols, sizeof(info.protocols), params::getString("NCCL_PROTO"), "NCCL_PROTO"));
   return info;
@@ -209,6 +229,7 @@ Status Communicator::startChecked(const Connect& connect) {
   engineOptions.idle.spinNs = spinUs >= 0 ? spinUs * 1000 : (crowded ? 0 : engineOptions.idle.spinNs);
   engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);
   selector_.emplace(selector);
+  TUTTI_TRY(readPlanFile());
   // Everyone's segment can be fetched from here on.
   return compareTopologies();
 }
@@ -239,6 +260,26 @@ Status Communicator::compareTopologies() {
     if (all[r].size() == sizeof(own)) std::memcpy(&hashes[r], all[r].data(), sizeof(own));
   if (std::string different = describeDifference(hashes); !different.empty())
     return Error(Code::InvalidUsage, different);
+  return {};
+}
+
+Status Communicator::readPlanFile() {
+  TUTTI_ASSIGN(const std::string text, planFileText());
+  for (int r = 0; r < nRanks_; ++r) {
+    TUTTI_ASSIGN(SelfInfo info, infoOf(*control_, r));
+    if (info.planFile == hashOfText(text)) continue;
+    return makeError(Code::InvalidUsage, "TUTTI_PLAN_FILE: ranks {} and {} do not have the same plans", rank_,
+                     r);
+  }
+  if (text.empty() || nRanks_ == 1) return {};
+  algos::Limits limits = selector_->limits();
+  if (!links_->allLocal()) limits.llBytes = 0;
+  Result<algos::PlanBook> book = algos::PlanBook::read(text, nRanks_, limits);
+  if (!book.ok())
+    return std::move(book).error().context("TUTTI_PLAN_FILE: " + params::getString("TUTTI_PLAN_FILE"));
+  planBook_ = std::move(*book);
+  TUTTI_INFO(Init, "rank {}: {} sets of plans of {} are for {} ranks", rank_, planBook_.sets(),
+             params::getString("TUTTI_PLAN_FILE"), nRanks_);
   return {};
 }
 

@@ -17,6 +17,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "algos/plan_book.hpp"
 #include "algos/selector.hpp"
 #include "comm/comm.hpp"
 #include "comm/host_stream.hpp"
@@ -166,6 +167,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
     ticketsServed_.notify_all();
   }
   Result<algos::Selector> makeSelector() const;
+  Status readPlanFile();
   Status lookAround();
   Status compareTopologies();
   Status awaitAllFinalize();
@@ -194,6 +196,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::unique_ptr<transport::Links> links_;
   std::unique_ptr<engine::HostEngine> engine_;
   std::optional<algos::Selector> selector_;
+  algos::PlanBook planBook_;  ///< TUTTI_PLAN_FILE's
   PlanCache plans_;
   uint64_t callNumber_ = 0;
   uint64_t p2pNumber_ = 0;

@@ -293,7 +293,9 @@ class ConcretePlayer {
         Message m{{value.begin() + static_cast<long>(done), value.begin() + static_cast<long>(done + count)},
                   nullptr,
                   count};
-        if (direct_ && plan.protocol == Protocol::Simple && step.reduces && dst != nullptr) m.direct = dst;
+        if (direct_ && plan.protocol == Protocol::Simple && step.dst.buffer == Buffer::Output &&
+            step.src.buffer != Buffer::Input)
+          m.direct = dst;
         slot.blocks.push_back(std::move(m));
         done += count;
       }
