@@ -18,6 +18,25 @@ namespace {
 /// Longer than the news of a death takes to reach everybody.
 constexpr int64_t kFaultGraceMs = 300;
 
+/// In place as nccl.h defines it.
+bool inPlace(const Communicator& comm, const CollectiveCall& call) {
+  const auto* send = static_cast<const std::byte*>(call.send);
+  const auto* recv = static_cast<const std::byte*>(call.recv);
+  const size_t own = static_cast<size_t>(comm.rank()) * call.count * sizeOf(call.type);
+  switch (call.collective) {
+    case Collective::AllGather:
+      return send == recv + own;
+    case Collective::Gather:
+      return comm.rank() == call.root && send == recv + own;
+    case Collective::ReduceScatter:
+      return recv == send + own;
+    case Collective::Scatter:
+      return comm.rank() == call.root && recv == send + own;
+    default:
+      return send == recv;
+  }
+}
+
 algos::Request requestOf(const Communicator& comm, const CollectiveCall& call) {
   algos::Request request;
   request.collective = call.collective;
@@ -26,26 +45,7 @@ algos::Request requestOf(const Communicator& comm, const CollectiveCall& call) {
   request.op = call.op >= kFirstCustomOp ? ReduceOp::PreMulSum : static_cast<ReduceOp>(call.op);
   request.root = call.root;
   request.nRanks = comm.nRanks();
-  const auto* send = static_cast<const std::byte*>(call.send);
-  const auto* recv = static_cast<const std::byte*>(call.recv);
-  const size_t own = static_cast<size_t>(comm.rank()) * request.bytes();
-  switch (call.collective) {
-    case Collective::AllGather:
-      request.inPlace = send == recv + own;
-      break;
-    case Collective::Gather:
-      request.inPlace = comm.rank() == call.root && send == recv + own;
-      break;
-    case Collective::ReduceScatter:
-      request.inPlace = recv == send + own;
-      break;
-    case Collective::Scatter:
-      request.inPlace = comm.rank() == call.root && recv == send + own;
-      break;
-    default:
-      request.inPlace = send == recv;
-      break;
-  }
+  request.inPlace = inPlace(comm, call);
   return request;
 }
 
@@ -69,6 +69,28 @@ std::string describeCollective(const CollectiveCall& call) {
   return describeCall(record);
 }
 
+void fill(Job& job, Communicator& comm, const CollectiveCall& call, const PlanEntry& entry) {
+  job.engine = &comm.engine();
+  job.plan = &entry.plan;
+  job.express = &entry.express;
+  job.input = call.send;
+  job.output = call.recv;
+  job.signature = entry.signature;
+}
+
+/// The plan of the last call, if this one is the same but for its buffers. What prepare() would find, at less
+/// cost.
+const PlanEntry* repeated(const Communicator& comm, const CollectiveCall& call) {
+  const PlanEntry* last = comm.lastPlan();
+  if (last == nullptr || !last->isPlainCall()) return nullptr;
+  const algos::Request& request = last->key.request;
+  const bool same = request.collective == call.collective && request.count == call.count &&
+                    request.type == call.type && static_cast<int>(request.op) == call.op &&
+                    request.root == call.root && call.options == nullptr && call.count > 0 &&
+                    request.inPlace == inPlace(comm, call);
+  return same && call.op < kFirstCustomOp ? last : nullptr;
+}
+
 /// All of `job` but its number and its reduction. REQUIRES more than one rank.
 Result<const PlanEntry*> prepare(Communicator& comm, const CollectiveCall& call, Job& job) {
   PlanKey key;
@@ -81,11 +103,7 @@ Result<const PlanEntry*> prepare(Communicator& comm, const CollectiveCall& call,
         std::hash<std::string>()(call.options->algorithms) * 2 + call.options->algorithmsForced + 1;
   }
   TUTTI_ASSIGN(const PlanEntry* entry, comm.planFor(key, call.options));
-  job.engine = &comm.engine();
-  job.plan = &entry->plan;
-  job.input = call.send;
-  job.output = call.recv;
-  job.signature = entry->signature;
+  fill(job, comm, call, *entry);
   return entry;
 }
 
@@ -183,6 +201,7 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
   }
   if (Status bound = engine_->bind(entry->plan, wait()); !bound.ok())
     return cannotConnect(std::move(bound).error());
+  entry->express = engine::Express(entry->plan, *links_);
   return plans_.insert(std::move(entry));
 }
 
@@ -233,15 +252,26 @@ Status playNow(Communicator& comm, const CollectiveCall& call) {
   Turn turn(comm);
   TUTTI_TRY(comm.usable());
   Job job;
-  TUTTI_ASSIGN(job.reduction, comm.reductionFor(call.type, call.op));
-  if (comm.nRanks() == 1) {
-    if (call.count > 0) playAlone(job.reduction, call);
-    return {};
+  size_t begun = 0;
+  const PlanEntry* entry = repeated(comm, call);
+  if (entry != nullptr) [[likely]] {
+    job.reduction.type = call.type;
+    job.reduction.op = static_cast<ReduceOp>(call.op);
+    job.reduction.nRanks = comm.nRanks();
+    fill(job, comm, call, *entry);
+    begun = engine::HostEngine::begin(job);
+    job.callNumber = comm.recordCall(entry->record);
+  } else {
+    TUTTI_ASSIGN(job.reduction, comm.reductionFor(call.type, call.op));
+    if (comm.nRanks() == 1) {
+      if (call.count > 0) playAlone(job.reduction, call);
+      return {};
+    }
+    TUTTI_ASSIGN(entry, prepare(comm, call, job));
+    job.callNumber = comm.recordCall(entry->record);
+    if (call.count == 0) return {};
   }
-  TUTTI_ASSIGN(const PlanEntry* entry, prepare(comm, call, job));
-  job.callNumber = comm.recordCall(entry->record);
-  if (call.count == 0) return {};
-  Status status = engine::HostEngine::play({&job, 1});
+  Status status = engine::HostEngine::play(job, begun);
   if (!status.ok()) [[unlikely]] {
     return std::move(status).error().context(
         fmt::format("rank {}: {} (call #{})", comm.rank(), describeCall(entry->record), job.callNumber));

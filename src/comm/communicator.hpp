@@ -113,6 +113,8 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 
   /// A cached plan for the call, made and bound at first use.
   Result<const PlanEntry*> planFor(const PlanKey& key, const CallOptions* options);
+  /// The plan of the newest call, or null.
+  const PlanEntry* lastPlan() const { return plans_.last(); }
   Result<kernels::Reduction> reductionFor(DataType type, int op) const;
   /// The same with the operator as it was when the call was made.
   Result<kernels::Reduction> reductionFor(DataType type, int op, const std::optional<CustomOp>& custom) const;

@@ -104,7 +104,7 @@ Status awaitSignal(Communicator& comm, const WaitSignal& wait) {
                        comm.rank(), options.timeoutMs, wait.count, wait.signal, wait.peer,
                        counter.load(std::memory_order_relaxed) - before);
     }
-    if (!idle.pause()) continue;
+    if (!idle.pause(false)) continue;
     uint32_t ticket = transport::prepareSleep(bell);
     if (counter.load(std::memory_order_acquire) >= wanted) {
       transport::cancelSleep(bell);

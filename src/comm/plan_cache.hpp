@@ -6,6 +6,7 @@
 
 #include "algos/plan.hpp"
 #include "control/call_history.hpp"
+#include "engine/host/express.hpp"
 
 namespace tutti::comm {
 
@@ -25,8 +26,12 @@ struct PlanKeyHash {
 struct PlanEntry {
   PlanKey key;
   algos::Plan plan;
+  engine::Express express;
   control::CallRecord record;  ///< all but the sequence number
   uint32_t signature = 0;      ///< of messages
+
+  /// A collective without options of its own.
+  bool isPlainCall() const { return key.optionsHash == 0 && key.sendTo < 0 && key.recvFrom < 0; }
 };
 
 /// Thread safety: one thread at a time. Bounded: at kMost entries it starts anew, but not while it is held: a
@@ -35,6 +40,8 @@ class PlanCache {
  public:
   static constexpr size_t kMost = 4096;
 
+  /// What find() or insert() gave last, or null.
+  const PlanEntry* last() const { return last_; }
   const PlanEntry* find(const PlanKey& key) {
     if (last_ != nullptr && last_->key == key) return last_;
     auto it = entries_.find(key);

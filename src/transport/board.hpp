@@ -25,6 +25,19 @@ struct BoardPeer {
   Doorbell* doorbell = nullptr;
 };
 
+/// What a slot header says; see SlotHeader.
+struct Publication {
+  size_t bytes = 0;
+  uint32_t signature = 0;
+  Carrier carrier = Carrier::Slot;
+  uint64_t address = 0;
+  uint32_t allocation = 0;
+  Carrier outCarrier = Carrier::Slot;
+  uint64_t outAddress = 0;
+  uint32_t outAllocation = 0;
+  uint64_t pushed = 0;
+};
+
 class BoardWriter {
  public:
   BoardWriter() = default;
@@ -40,31 +53,42 @@ class BoardWriter {
   }
   /// Whether `reader` (-1: everyone) has finished reading slot `seq`.
   bool consumed(const std::vector<BoardPeer>& peers, uint64_t seq, int reader) {
-    if (reader >= 0) return peers[reader].ackToMe[index_]->value.load(std::memory_order_acquire) >= seq;
+    if (reader >= 0) return seen(peers, reader) >= seq || look(peers, reader) >= seq;
     if (allSeen_ >= seq) return true;
     uint64_t least = UINT64_MAX;
     for (size_t r = 0; r < peers.size(); ++r) {
       if (static_cast<int>(r) == self_) continue;
-      uint64_t ack = peers[r].ackToMe[index_]->value.load(std::memory_order_acquire);
+      uint64_t ack = seen(peers, r);
+      if (ack < seq) ack = look(peers, r);
       if (ack < least) least = ack;
       if (least < seq) return false;
     }
     allSeen_ = least;
     return true;
   }
+  /// It is known otherwise that everyone has finished reading slot `seq`.
+  void sawConsumed(uint64_t seq) {
+    if (allSeen_ < seq) allSeen_ = seq;
+  }
+  /// The same of one reader.
+  void sawConsumed(const std::vector<BoardPeer>& peers, int reader, uint64_t seq) {
+    if (seen(peers, reader) < seq) seen_[reader] = seq;
+  }
 
   std::byte* slot(uint64_t seq) const { return view_.slot(seq); }
   LLLine* llSlot(uint64_t seq) const { return view_.llSlot(seq); }
 
-  void publish(const std::vector<BoardPeer>& peers, uint64_t seq, int reader, size_t bytes,
-               uint32_t signature, Carrier carrier = Carrier::Slot, uint64_t address = 0,
-               uint32_t allocation = 0) {
+  void publish(const std::vector<BoardPeer>& peers, uint64_t seq, int reader, const Publication& what) {
     SlotHeader& header = view_.header(seq);
-    header.signature = signature;
-    header.carrier = carrier;
-    header.bytes = bytes;
-    header.address = address;
-    header.allocation = allocation;
+    header.signature = what.signature;
+    header.carrier = what.carrier;
+    header.bytes = what.bytes;
+    header.address = what.address;
+    header.allocation = what.allocation;
+    header.outCarrier = what.outCarrier;
+    header.outAddress = what.outAddress;
+    header.outAllocation = what.outAllocation;
+    header.pushed = what.pushed;
     header.seq.store(seq, std::memory_order_release);
     lastUse_[seq % view_.depth] = {seq, reader};
     wake(peers, reader);
@@ -94,9 +118,18 @@ class BoardWriter {
     }
   }
 
+  uint64_t& seen(const std::vector<BoardPeer>& peers, size_t reader) {
+    if (seen_.size() < peers.size()) seen_.resize(peers.size(), 0);
+    return seen_[reader];
+  }
+  uint64_t look(const std::vector<BoardPeer>& peers, size_t reader) {
+    return seen_[reader] = peers[reader].ackToMe[index_]->value.load(std::memory_order_acquire);
+  }
+
   BoardView view_;
   int index_ = 0;
   int self_ = 0;
+  std::vector<uint64_t> seen_;  ///< each reader's acknowledgement as last read
   uint64_t allSeen_ = 0;        ///< all readers have acknowledged at least this
   std::vector<Use> lastUse_;    ///< of each Simple slot
   std::vector<Use> lastUseLL_;  ///< of each LL slot

@@ -22,6 +22,7 @@ struct alignas(64) Doorbell {
   std::atomic<uint32_t> sleeping{0};  ///< 1 while the owner sleeps or is about to
   int32_t eventFdPlusOne =
       0;  ///< set once, before use, and only in memory of this process; 0: a futex sleeper
+  std::atomic<int32_t> cpuPlusOne{0};  ///< core on which the owner last waited; 0: not known. A hint
 };
 static_assert(sizeof(Doorbell) == 64);
 

@@ -30,6 +30,10 @@ struct SendEnd {
     headSeen = fifo.head->value.load(std::memory_order_acquire);
     return headSeen >= upTo;
   }
+  /// It is known otherwise that all messages before number `upTo` have been taken.
+  void sawConsumed(uint64_t upTo) {
+    if (headSeen < upTo) headSeen = upTo;
+  }
   std::byte* slot() const { return fifo.slot(next); }
   LLLine* llSlot() const { return fifo.llSlot(next); }
 

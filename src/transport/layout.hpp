@@ -32,6 +32,7 @@ enum class Carrier : uint32_t {
   Direct = 1,  ///< at `address`, same process
   Shared = 2,  ///< at offset `address` of the sender's shared allocation `allocation`
   Remote = 3,  ///< at `address` of the sender's process: to be read with process_vm_readv
+  Pushed = 4,  ///< where the reader wants them: the writer has put them there
 };
 
 /// The flag line of a Simple message. `seq` is stored last (release) and makes the rest visible.
@@ -42,6 +43,12 @@ struct alignas(kLineBytes) SlotHeader {
   uint64_t bytes;
   uint64_t address;
   uint32_t allocation;
+  // Boards only. Where the writer's output buffer begins, for readers that can put results there (Direct, Shared), or
+  // Slot: not offered. And what this publication has put in place already: a bit per reader.
+  Carrier outCarrier;
+  uint64_t outAddress;
+  uint32_t outAllocation;
+  uint64_t pushed;
 };
 static_assert(sizeof(SlotHeader) == kLineBytes);
 

@@ -67,6 +67,10 @@ class Links {
   /// `offset` in allocation `allocation` of `peer`, mapped here on first use.
   Result<std::byte*> mapped(int peer, uint32_t allocation, uint64_t offset, const control::Wait& wait);
 
+  /// The doorbell of a peer whose segment is mapped already, else null.
+  const Doorbell* doorbellOf(int peer) const {
+    return peerSegments_[peer] ? &peerSegments_[peer]->doorbell() : nullptr;
+  }
   /// The segment of a peer on this host, mapped on first use.
   Result<Segment*> segmentOf(int peer, const control::Wait& wait);
   /// The process id of a peer, for process_vm_readv.

@@ -64,6 +64,7 @@ HostEngine::HostEngine(transport::Links& links, control::ControlPlane& control, 
     : links_(links),
       control_(control),
       options_(options),
+      cores_(links, options.spreadCores),
       sources_(links.nRanks() + algos::Peers::kMax + 1) {}
 
 Status HostEngine::bind(const Plan& plan, const control::Wait& wait) {
@@ -122,6 +123,10 @@ void HostEngine::start(JobState& state) {
     if (state.directInput) look(job.input, hasWideInput(plan.request.collective), state.input);
     look(job.output, hasWideOutput(plan.request.collective), state.output);
   }
+  state.offersOutput = large && plan.usesBoards && plan.protocol == algos::Protocol::Simple &&
+                       plan.request.collective == algos::Collective::AllReduce && links_.nRanks() <= 64 &&
+                       (links_.allThreads() || (state.output.shared && (plan.request.inPlace || state.input.shared)));
+  state.sharedByAll = state.offersOutput;
 }
 
 HostEngine::Outcome HostEngine::progress(JobState& state) {
@@ -144,6 +149,7 @@ HostEngine::Outcome HostEngine::progress(JobState& state) {
   }
   if (!running && drained(state)) {
     state.done = true;
+    if (state.job->sharedByAll != nullptr) *state.job->sharedByAll = state.sharedByAll;
     return Outcome::Moved;
   }
   return moved ? Outcome::Moved : Outcome::Blocked;
@@ -238,18 +244,57 @@ Status HostEngine::whileStuck(JobState& state, int64_t waitedNs, int64_t& nextPr
   return {};
 }
 
-Status HostEngine::play(std::span<const Job> jobs, size_t* culprit) {
-  // Kept per thread: after the first calls nothing here allocates. A callback that plays again on this thread
-  // would find it in use, but the engine calls nobody.
+namespace {
+
+/// Kept per thread: after the first calls nothing here allocates. A callback that plays again on this thread
+/// would find it in use, but the engine calls nobody.
+std::vector<JobState>& statesFor(std::span<const Job> jobs) {
   thread_local std::vector<JobState> states;
   if (states.size() < jobs.size()) states.resize(jobs.size());
-  bool oneEngine = true;
   for (size_t i = 0; i < jobs.size(); ++i) {
     states[i].job = &jobs[i];
     states[i].started = states[i].done = false;
-    oneEngine &= jobs[i].engine == jobs[0].engine;
   }
+  return states;
+}
+
+}  // namespace
+
+size_t HostEngine::playExpress(const Job& job, size_t first, size_t end) {
+  const ShortWait wait(cores_, options_.idle.spinNs > 0, options_.idle.crowded);
+  return job.express->play(job, links_, boardSeq_ + 1, first, end, wait,
+                           scratch(0, job.express->scratchBytes()), sources_.data());
+}
+
+size_t HostEngine::begin(const Job& job) {
+  return job.express == nullptr ? 0 : job.engine->playExpress(job, 0, job.express->leading());
+}
+
+Status HostEngine::play(const Job& job, size_t begun) {
+  const std::span<const Job> jobs(&job, 1);
+  if (job.express == nullptr || job.express->empty()) return play(jobs);
+  HostEngine& engine = *job.engine;
+  const Express& express = *job.express;
+  const size_t played = engine.playExpress(job, begun, express.moves().size());
+  if (played == express.moves().size()) [[likely]] {
+    engine.boardSeq_ += static_cast<uint64_t>(job.plan->boardRounds());
+    return {};
+  }
+  std::vector<JobState>& states = statesFor(jobs);
+  engine.start(states[0]);
+  states[0].lanes[0].step = express.moves()[played].step;
+  states[0].lanes[0].repeat = express.moves()[played].repeat;
+  return playStates(jobs, states, nullptr);
+}
+
+Status HostEngine::play(std::span<const Job> jobs, size_t* culprit) {
   if (jobs.empty()) return {};
+  return playStates(jobs, statesFor(jobs), culprit);
+}
+
+Status HostEngine::playStates(std::span<const Job> jobs, std::vector<JobState>& states, size_t* culprit) {
+  bool oneEngine = true;
+  for (const Job& job : jobs) oneEngine &= job.engine == jobs[0].engine;
   Idle idle(jobs[0].engine->options_.idle);
   int64_t nextProbeNs = kFirstProbeNs;
 
@@ -291,6 +336,18 @@ Status HostEngine::play(std::span<const Job> jobs, size_t* culprit) {
     return nullptr;
   };
 
+  // A rank that the first unfinished job waits for, or -1.
+  auto awaited = [&]() -> int {
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (states[i].done || !states[i].started) continue;
+      for (const LaneState& lane : states[i].lanes) {
+        if (!lane.done() && lane.blockedOn >= 0) return lane.blockedOn;
+      }
+      break;
+    }
+    return -1;
+  };
+
   // Partly played: this rank's numbering no longer agrees with the others', so nobody may go on as if nothing
   // had been.
   auto giveUp = [&]() -> Status {
@@ -312,7 +369,14 @@ Status HostEngine::play(std::span<const Job> jobs, size_t* culprit) {
       nextProbeNs = kFirstProbeNs;
       continue;
     }
-    if (!idle.pause()) continue;
+    HostEngine& first = *jobs[0].engine;
+    if (idle.starting()) first.cores_.startWait();
+    const int peer = awaited();
+    const bool needsThisCore = peer < 0 ? first.options_.idle.crowded : first.cores_.sharesCore(peer);
+    if (!idle.pause(needsThisCore)) {
+      first.cores_.waiting(idle.lookedAtNs());
+      continue;
+    }
 
     for (size_t i = 0; i < jobs.size(); ++i) {
       if (states[i].done || !states[i].started) continue;

@@ -18,6 +18,8 @@
 
 #include "control/control_plane.hpp"
 #include "core/result.hpp"
+#include "engine/host/core_watch.hpp"
+#include "engine/host/express.hpp"
 #include "engine/host/idle.hpp"
 #include "engine/host/job.hpp"
 #include "transport/links.hpp"
@@ -27,6 +29,7 @@ namespace tutti::engine {
 struct EngineOptions {
   IdlePolicy idle;
   int64_t timeoutMs = 0;         ///< 0: no limit
+  bool spreadCores = true;       ///< ranks that share a core move to emptier ones
   bool checkCalls = true;        ///< a call whose rank only sends returns when what it sent has been taken
   size_t directMinBytes = 4096;  ///< from here on, buffers that peers can reach are read in place
   size_t remoteMinBytes = SIZE_MAX;  ///< from here on, sends are read with process_vm_readv
@@ -71,6 +74,8 @@ struct JobState {
   bool directInput = false;  ///< peers may read the input buffer in place, instead of a copy of it
   SharedBuffer input;        ///< where the buffers lie in shared memory, if they do
   SharedBuffer output;
+  bool offersOutput = false;  ///< peers may put results into the output buffer
+  bool sharedByAll = false;   ///< see Job
   std::unique_ptr<std::byte[]> scratch;  ///< the plan's scratch blocks; kept from job to job
   size_t scratchBytes = 0;
   bool started = false;
@@ -83,6 +88,12 @@ class HostEngine {
 
   /// Connects what `plan` needs. Once per plan, before its first play.
   Status bind(const algos::Plan& plan, const control::Wait& wait);
+
+  /// Optionally before play(job, begun): sends at once what waits for nobody, so that it travels while the
+  /// caller does what else there is to do. Returns `begun`.
+  static size_t begin(const Job& job);
+  /// Plays one job by itself; blocking. The same as for a span of one, sooner where the plan has an Express.
+  static Status play(const Job& job, size_t begun = 0);
 
   /// Plays `jobs`, which may belong to several engines, until all are done or one failed; blocking. The jobs
   /// of an engine that have `after` == -1 run side by side. `culprit`, on failure: the job that failed, or
@@ -97,6 +108,8 @@ class HostEngine {
   friend class StepPlayer;
   enum class Outcome { Blocked, Moved, Failed };
 
+  size_t playExpress(const Job& job, size_t first, size_t end);
+  static Status playStates(std::span<const Job> jobs, std::vector<JobState>& states, size_t* culprit);
   void start(JobState& state);
   Outcome progress(JobState& state);
   bool drained(JobState& state);
@@ -114,6 +127,7 @@ class HostEngine {
   transport::Links& links_;
   control::ControlPlane& control_;
   EngineOptions options_;
+  CoreWatch cores_;
   uint64_t boardSeq_ = 0;
   std::unique_ptr<Error> failure_;
   struct Scratch {
@@ -122,6 +136,8 @@ class HostEngine {
   };
   std::vector<Scratch> scratch_;
   std::vector<const void*> sources_;
+  std::vector<const void*> pieces_;  ///< the same, further on
+  std::vector<std::byte*> targets_;  ///< where else a result goes
 };
 
 }  // namespace tutti::engine

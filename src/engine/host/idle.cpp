@@ -3,33 +3,31 @@
 #include <sched.h>
 
 #include "core/clock.hpp"
+#include "engine/host/cpu_relax.hpp"
 
 namespace tutti::engine {
-namespace {
-
-inline void cpuRelax() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
+void Idle::look() {
+  const int64_t now = nowNs();
+  if (startNs_ == 0) startNs_ = now;
+  const int64_t waited = now - startNs_;
+  spunNs_ += waited - waitedNs_;
+  waitedNs_ = waited;
 }
 
-}  // namespace
-
-bool Idle::pause() {
-  if (rounds_ == 0) waitedNs_ = 0;
+bool Idle::pause(bool needsThisCore) {
   ++rounds_;
-  if (policy_.spinNs > 0 && waitedNs_ < policy_.spinNs) {
-    cpuRelax();
-    if (rounds_ % kSpinsPerLook != 0) return false;
-  } else if (waitedNs_ < policy_.spinNs + policy_.yieldNs) {
+  const int64_t awakeNs = policy_.spinNs + policy_.yieldNs;
+  if (waitedNs_ < awakeNs) {
+    if (!needsThisCore && spunNs_ < policy_.spinNs) {
+      cpuRelax();
+      if (rounds_ % kSpinsPerLook == 0) look();
+      return false;
+    }
     sched_yield();
+    if (policy_.crowded) spunNs_ = 0;
   }
-  int64_t now = nowNs();
-  if (startNs_ == 0) startNs_ = now;
-  waitedNs_ = now - startNs_;
-  return waitedNs_ >= policy_.spinNs + policy_.yieldNs;
+  look();
+  return waitedNs_ >= awakeNs;
 }
 
 }  // namespace tutti::engine

@@ -11,6 +11,7 @@ namespace tutti::engine {
 
 struct IdlePolicy {
   int64_t spinNs = 2000;         ///< busy, with pause instructions; 0: yield at once
+  bool crowded = false;          ///< ranks share cores: whoever spins must know that nobody on this core could run
   int64_t yieldNs = 100'000;     ///< sched_yield in a loop
   int64_t sleepNs = 20'000'000;  ///< longest sleep without a look at abort and deadline
 };
@@ -23,22 +24,32 @@ class Idle {
   void reset() {
     rounds_ = 0;
     startNs_ = 0;
+    waitedNs_ = 0;
+    spunNs_ = 0;
   }
+  /// No pause has been made since the last progress.
+  bool starting() const { return rounds_ == 0; }
 
-  /// True where the caller should announce sleep, look once more for work, and call sleep() or cancel().
-  bool pause();
+  /// `needsThisCore`: what is awaited can happen only when another thread gets this core. True where the caller
+  /// should announce sleep, look once more for work, and call sleep() or cancel().
+  bool pause(bool needsThisCore);
   int64_t sleepNs() const { return policy_.sleepNs; }
 
   /// Nanoseconds since the wait began, as of the last look at the clock.
   int64_t waitedNs() const { return waitedNs_; }
+  /// The last look at the clock in this wait, or 0.
+  int64_t lookedAtNs() const { return startNs_ == 0 ? 0 : startNs_ + waitedNs_; }
 
  private:
   static constexpr uint32_t kSpinsPerLook = 64;
+
+  void look();
 
   IdlePolicy policy_;
   uint32_t rounds_ = 0;
   int64_t startNs_ = 0;
   int64_t waitedNs_ = 0;
+  int64_t spunNs_ = 0;  ///< of this wait; in a crowd, since the core was given away last
 };
 
 }  // namespace tutti::engine

@@ -9,6 +9,7 @@
 
 namespace tutti::engine {
 
+class Express;
 class HostEngine;
 
 /// AllToAllV: counts and offsets in elements, one per rank.
@@ -23,6 +24,7 @@ struct VectorCounts {
 struct Job {
   HostEngine* engine = nullptr;
   const algos::Plan* plan = nullptr;
+  const Express* express = nullptr;  ///< of the same plan; null or empty: there is none
   const void* input = nullptr;
   void* output = nullptr;
   kernels::Reduction reduction;
@@ -31,6 +33,9 @@ struct Job {
   uint64_t callNumber = 0;  ///< as recorded with the control plane; 0 for send and receive
   bool inputReused =
       false;       ///< something else of the group writes into the input: peers must not read it in place
+  /// Set to whether all ranks' buffers of this call could be read and written by all ranks, where the plan told each
+  /// rank so of each other (AllReduce over boards); the same on every rank. May be null.
+  bool* sharedByAll = nullptr;
   int after = -1;  ///< index of the job in the same span that must be done before this one starts
 
   bool isP2p() const { return callNumber == 0; }

@@ -76,6 +76,10 @@ uint32_t StepPlayer::signature(bool sending) const {
 // ----------------------------------------------------------------------------------------------------------------
 // gates
 
+namespace {
+constexpr size_t kPushBytes = 16 << 10;  // a multiple of every element size
+}
+
 bool StepPlayer::sendsReady() {
   for (int i = 0; i < step_.sendTo.count; ++i) {
     const int peer = step_.sendTo.peer[i].at(k_);
@@ -150,11 +154,19 @@ StepPlayer::Outcome StepPlayer::boardReady(int peer) {
 
 StepPlayer::Outcome StepPlayer::readsReady() {
   if (step_.readFrom == Reads::One) return boardReady(step_.readPeer.at(k_));
+  int missing = -1;
   for (int peer = 0; peer < links_.nRanks(); ++peer) {
     if (peer == links_.rank()) continue;
-    if (Outcome outcome = boardReady(peer); outcome != Outcome::Moved) return outcome;
+    const Outcome outcome = boardReady(peer);
+    if (outcome == Outcome::Moved) continue;
+    if (outcome == Outcome::Failed || !engine_.options_.idle.crowded) return outcome;
+    // Of several missing ones, one that needs this core is what the wait is about.
+    missing = peer;
+    if (engine_.cores_.sharesCore(peer)) break;
   }
-  return Outcome::Moved;
+  if (missing < 0) return Outcome::Moved;
+  lane_.blockedOn = missing;
+  return Outcome::Blocked;
 }
 
 // --------------------------------------------------------------------------------------------------------------
@@ -198,6 +210,7 @@ const void* StepPlayer::resolve(const SlotHeader& header, int peer, const std::b
       return nullptr;
     }
     case Carrier::Remote:
+    case Carrier::Pushed:  // never resolved: see alreadyThere()
       break;
   }
   if (target == nullptr) target = engine_.scratch(nextScratch_++, bytes_);
@@ -316,7 +329,7 @@ bool StepPlayer::sendDirect() {
 }
 
 /// Publishes a buffer in place. True: done.
-bool StepPlayer::publishDirect(const void* value) {
+bool StepPlayer::publishDirect(const void* value, transport::Publication& what) {
   if (isLL() || bytes_ < engine_.options_.directMinBytes) return false;
   Carrier carrier = Carrier::Direct;
   const bool ofInput = step_.src.buffer == Buffer::Input && !step_.reduces;
@@ -332,10 +345,12 @@ bool StepPlayer::publishDirect(const void* value) {
     address = buffer.offsetOf(place);
     allocation = buffer.spot.allocation;
   }
+  what.carrier = carrier;
+  what.address = address;
+  what.allocation = allocation;
   const int board = step_.publishChannel;
   const uint64_t slot = boardSlot();
-  links_.boardWriter(board).publish(links_.boardPeers(), slot, step_.publishFor, bytes_, job_.signature,
-                                    carrier, address, allocation);
+  links_.boardWriter(board).publish(links_.boardPeers(), slot, step_.publishFor, what);
   for (Outstanding& out : state_.outstanding) {
     if (out.end == nullptr && out.board == board && out.reader == step_.publishFor) {
       out.upTo = slot;
@@ -370,9 +385,22 @@ void StepPlayer::distribute(const void* value) {
       end.publish(bytes_, signature(true));
     }
   }
-  if (!step_.publishes || publishDirect(value)) return;
+  if (!step_.publishes) return;
   auto& writer = links_.boardWriter(step_.publishChannel);
   const uint64_t slot = boardSlot();
+  transport::Publication what{.bytes = bytes_, .signature = job_.signature, .pushed = pushed_};
+  if (state_.offersOutput && step_.src.buffer == Buffer::Input && !step_.reduces) {
+    what.outCarrier = links_.allThreads() ? Carrier::Direct : Carrier::Shared;
+    what.outAddress = links_.allThreads() ? reinterpret_cast<uint64_t>(job_.output) : state_.output.offsetOf(job_.output);
+    what.outAllocation = links_.allThreads() ? 0 : state_.output.spot.allocation;
+  }
+  const uint64_t everyone = (~uint64_t{0} >> (64 - links_.nRanks())) & ~(uint64_t{1} << links_.rank());
+  if (pushed_ != 0 && pushed_ == everyone) {
+    what.carrier = Carrier::Pushed;
+    writer.publish(links_.boardPeers(), slot, step_.publishFor, what);
+    return;
+  }
+  if (publishDirect(value, what)) return;
   const size_t chunkBytes = plan_.chunkCount * elementBytes_;
   const bool packed = step_.src.span == 1 || value != at(step_.src.buffer, chunk_.offset);
   size_t done = 0;
@@ -391,8 +419,67 @@ void StepPlayer::distribute(const void* value) {
   if (isLL()) {
     writer.publishLL(links_.boardPeers(), slot, step_.publishFor);
   } else {
-    writer.publish(links_.boardPeers(), slot, step_.publishFor, bytes_, job_.signature);
+    writer.publish(links_.boardPeers(), slot, step_.publishFor, what);
   }
+}
+
+/// Reduces the gathered sources, and puts the result also into the outputs that peers have offered.
+void StepPlayer::reduceInto(std::byte* target) {
+  const auto& sources = engine_.sources_;
+  auto reduce = [&](std::byte* to, const void* const* from, size_t count) {
+    if (nSources_ == 2) {
+      kernels::reduce2(job_.reduction, to, from[0], from[1], count);
+    } else {
+      kernels::reduceMany(job_.reduction, to, from, static_cast<int>(nSources_), count);
+    }
+    if (step_.finishes) kernels::finish(job_.reduction, to, count);
+  };
+  if (step_.readFrom == Reads::All) noteOffers();
+  if (pushed_ == 0) return reduce(target, sources.data(), bytes_ / elementBytes_);
+
+  // Piece by piece, so that the copies are made from the L1 cache.
+  auto& pieces = engine_.pieces_;
+  pieces.resize(nSources_);
+  for (size_t done = 0; done < bytes_;) {
+    const size_t piece = std::min(kPushBytes, bytes_ - done);
+    for (size_t i = 0; i < nSources_; ++i) pieces[i] = static_cast<const std::byte*>(sources[i]) + done;
+    reduce(target + done, pieces.data(), piece / elementBytes_);
+    for (std::byte* other : engine_.targets_) kernels::copy(other + done, target + done, piece);
+    done += piece;
+  }
+}
+
+/// Learns from the publications of a round who offers its output, and whether everybody does.
+void StepPlayer::noteOffers() {
+  engine_.targets_.clear();
+  if (isLL() || plan_.request.collective != algos::Collective::AllReduce) return;
+  const bool pushes = step_.publishes && dst_ != nullptr && links_.nRanks() <= 64;
+  for (int peer = 0; peer < links_.nRanks(); ++peer) {
+    if (peer == links_.rank()) continue;
+    const SlotHeader& header = links_.boardPeers()[peer].board[step_.readChannel].header(boardSlot());
+    if (header.outCarrier == Carrier::Slot) {
+      state_.sharedByAll = false;
+      continue;
+    }
+    if (!pushes) continue;
+    const size_t at = chunk_.offset * elementBytes_;
+    if (header.outCarrier == Carrier::Direct) {
+      engine_.targets_.push_back(reinterpret_cast<std::byte*>(header.outAddress) + at);
+    } else {
+      auto mapped = links_.mapped(peer, header.outAllocation, header.outAddress, {Deadline::afterMs(10'000), nullptr});
+      if (!mapped.ok()) continue;  // it then takes the result off the board
+      engine_.targets_.push_back(*mapped + at);
+    }
+    pushed_ |= uint64_t{1} << peer;
+  }
+}
+
+/// Whether the value that this step would copy has been put into its place by the peer.
+bool StepPlayer::alreadyThere() const {
+  if (isLL() || step_.readFrom != Reads::One || !state_.offersOutput) return false;
+  const int peer = step_.readPeer.at(k_);
+  const SlotHeader& header = links_.boardPeers()[peer].board[step_.readChannel].header(boardSlot());
+  return (header.pushed >> links_.rank() & 1) != 0;
 }
 
 /// Gives back what was received and read.
@@ -407,7 +494,12 @@ void StepPlayer::skip() {
   if (step_.readFrom == Reads::None) return;
   auto& peers = links_.boardPeers();
   if (step_.readFrom == Reads::One) {
-    transport::acknowledge(peers[step_.readPeer.at(k_)], step_.readChannel, boardSlot());
+    const int peer = step_.readPeer.at(k_);
+    transport::acknowledge(peers[peer], step_.readChannel, boardSlot());
+    // A two-shot's second publication says that its writer has read the first ones.
+    if (plan_.algorithm == algos::Algorithm::TwoShot && step_.readChannel == 1 && bytes_ > 0) {
+      links_.boardWriter(0).sawConsumed(peers, peer, boardSlot());
+    }
     return;
   }
   for (int peer = 0; peer < links_.nRanks(); ++peer) {
@@ -443,18 +535,15 @@ StepPlayer::Outcome StepPlayer::play() {
     }
   }
   if (!isLL() && sendDirect()) return Outcome::Moved;
+  if (alreadyThere()) {
+    release();
+    return Outcome::Moved;
+  }
 
   if (step_.reduces) {
     std::byte* target = chooseTarget();
     if (!gather(target)) return Outcome::Failed;
-    const auto& sources = engine_.sources_;
-    const size_t count = bytes_ / elementBytes_;
-    if (nSources_ == 2) {
-      kernels::reduce2(job_.reduction, target, sources[0], sources[1], count);
-    } else {
-      kernels::reduceMany(job_.reduction, target, sources.data(), static_cast<int>(nSources_), count);
-    }
-    if (step_.finishes) kernels::finish(job_.reduction, target, count);
+    reduceInto(target);
     distribute(target);
   } else {
     const void* value = nullptr;

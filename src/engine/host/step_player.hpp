@@ -46,7 +46,10 @@ class StepPlayer {
   std::byte* chooseTarget();
   void distribute(const void* value);
   bool sendDirect();
-  bool publishDirect(const void* value);
+  bool publishDirect(const void* value, transport::Publication& what);
+  void noteOffers();
+  bool alreadyThere() const;
+  void reduceInto(std::byte* target);
   void release();
 
   HostEngine& engine_;
@@ -65,6 +68,7 @@ class StepPlayer {
   bool scattered_ = false;        ///< it goes to several
   size_t nextScratch_ = 0;
   size_t nSources_ = 0;
+  uint64_t pushed_ = 0;  ///< ranks into whose outputs the result has been put
 };
 
 }  // namespace tutti::engine

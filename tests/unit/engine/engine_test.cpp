@@ -149,13 +149,13 @@ TEST(IdleTest, SpinsThenYieldsThenAsksForSleep) {
   policy.yieldNs = 200'000;
   Idle idle(policy);
   int64_t before = 0;
-  while (!idle.pause()) {
+  while (!idle.pause(false)) {
     EXPECT_GE(idle.waitedNs(), before);
     before = idle.waitedNs();
   }
   EXPECT_GE(idle.waitedNs(), policy.yieldNs);
   idle.reset();
-  EXPECT_FALSE(idle.pause());
+  EXPECT_FALSE(idle.pause(false));
 }
 
 }  // namespace

@@ -57,7 +57,7 @@ TEST_F(BoardTest, ASlotIsReusedOnlyWhenAllHaveReadIt) {
   for (uint64_t seq = 1; seq <= 2; ++seq) {
     ASSERT_TRUE(writer.ready(peers_[0], seq));
     std::memset(writer.slot(seq), static_cast<int>(seq), 100);
-    writer.publish(peers_[0], seq, -1, 100, 7);
+    writer.publish(peers_[0], seq, -1, {.bytes = 100, .signature = 7});
   }
   EXPECT_FALSE(writer.ready(peers_[0], 3));
   acknowledge(peers_[1][0], 0, 1);
@@ -74,7 +74,7 @@ TEST_F(BoardTest, ASlotIsReusedOnlyWhenAllHaveReadIt) {
 
 TEST_F(BoardTest, APublicationForOneWaitsForThatOneOnly) {
   BoardWriter writer(segments_[1]->board(1), 1, 1);
-  writer.publish(peers_[1], 1, 2, 10, 7);
+  writer.publish(peers_[1], 1, 2, {.bytes = 10, .signature = 7});
   EXPECT_FALSE(writer.ready(peers_[1], 3));
   acknowledge(peers_[0][1], 1, 1);
   EXPECT_FALSE(writer.ready(peers_[1], 3));

@@ -1,0 +1,209 @@
+#include "engine/host/express.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "engine/host/job.hpp"
+#include "transport/ll.hpp"
+
+namespace tutti::engine {
+
+using algos::Buffer;
+using algos::Order;
+using algos::Reads;
+using transport::LLLine;
+
+namespace {
+
+constexpr size_t kMostMoves = 64;
+
+bool there(const LLLine* lines, size_t bytes, uint64_t flag) {
+  return transport::llCheck(lines, bytes, flag) == transport::LLState::There;
+}
+
+/// The bytes of an LL message: in its line, or put together in `scratch`.
+const void* open(const LLLine* lines, size_t bytes, std::byte*& scratch) {
+  if (bytes <= transport::kLLLineData) return lines->data;
+  std::byte* place = scratch;
+  transport::llUnpack(place, lines, bytes);
+  scratch += (bytes + 63) / 64 * 64;
+  return place;
+}
+
+}  // namespace
+
+Express::Express(const algos::Plan& plan, transport::Links& links) {
+  const algos::Request& request = plan.request;
+  if (plan.protocol != algos::Protocol::LL || plan.lanes.size() != 1 || plan.rounds(plan.lanes[0]) != 1)
+    return;
+  if (request.collective == algos::Collective::AllToAllV || plan.scratchBlocks > 0) return;
+  if (request.op == ReduceOp::Avg || request.op == ReduceOp::PreMulSum) return;
+
+  const algos::Lane& lane = plan.lanes[0];
+  const size_t elementBytes = request.elementBytes();
+  std::vector<Move> moves;
+  bool sendsOnly = true;
+  std::map<int, int> sent;  // messages so far, by peer
+  for (size_t s = 0; s < lane.steps.size(); ++s) {
+    const algos::Step& step = lane.steps[s];
+    if (step.src.span != 1 || step.dst.span != 1 || moves.size() + step.repeat > kMostMoves) return;
+    sendsOnly &= step.recvFrom.count == 0 && step.readFrom == Reads::None;
+    for (int k = 0; k < step.repeat; ++k) {
+      Move move;
+      const algos::BlockRef& sized = step.src.buffer != Buffer::None ? step.src : step.dst;
+      move.count = plan.extent(lane, 0, sized.index.at(k)).count;
+      move.bytes = move.count * elementBytes;
+      if (move.bytes == 0 || sized.buffer == Buffer::None) return;
+      move.src = step.src.buffer;
+      move.dst = step.dst.buffer;
+      move.srcAt = plan.extent(lane, 0, step.src.index.at(k)).offset * elementBytes;
+      move.dstAt = plan.extent(lane, 0, step.dst.index.at(k)).offset * elementBytes;
+      for (int i = 0; i < step.recvFrom.count; ++i) {
+        const int peer = step.recvFrom.peer[i].at(k);
+        move.recv[move.nRecv] = &links.recvEnd(lane.channel, peer);
+        move.recvPeer[move.nRecv] = peer;
+        if (auto it = sent.find(peer); it != sent.end()) {
+          move.back[move.nRecv] = &links.sendEnd(lane.channel, peer);
+          move.sentBack[move.nRecv] = it->second;
+        }
+        ++move.nRecv;
+      }
+      for (int i = 0; i < step.sendTo.count; ++i) {
+        const int peer = step.sendTo.peer[i].at(k);
+        move.send[move.nSend++] = &links.sendEnd(lane.channel, peer);
+        ++sent[peer];
+      }
+      move.reads = step.readFrom;
+      move.readPeer = step.readPeer.at(k);
+      move.readLine = step.readBlock.at(k) * transport::llLinesFor(plan.chunkCount * elementBytes);
+      move.readChannel = step.readChannel;
+      move.publishes = step.publishes;
+      move.publishChannel = step.publishChannel;
+      move.publishFor = step.publishFor;
+      move.reduces = step.reduces;
+      move.order = step.order;
+      move.step = static_cast<int>(s);
+      move.repeat = k;
+      const size_t messages = move.nRecv + (move.reads == Reads::All ? links.nRanks() : 0) + 2;
+      scratchBytes_ = std::max(scratchBytes_, messages * ((move.bytes + 63) / 64 * 64));
+      moves.push_back(move);
+    }
+  }
+  // Who only sends waits for its messages to be taken, which is the engine's affair.
+  if (sendsOnly) return;
+  moves_ = std::move(moves);
+  while (moves_[leading_].nRecv == 0 && moves_[leading_].reads == Reads::None) ++leading_;
+  if (algos::reduces(request.collective)) {
+    reduce2_ = kernels::resolve2(request.type, request.op);
+    reduceMany_ = kernels::resolveMany(request.type, request.op);
+  }
+}
+
+int Express::missing(const Move& move, const Job& job, transport::Links& links, uint64_t boardSlot,
+                     const ShortWait& wait) const {
+  for (int i = 0; i < move.nRecv; ++i) {
+    const transport::RecvEnd& end = *move.recv[i];
+    if (!there(end.llSlot(), move.bytes, transport::llFlag(end.next, job.signature))) return move.recvPeer[i];
+  }
+  if (move.reads != Reads::None) {
+    const uint64_t flag = transport::llFlag(boardSlot, job.signature);
+    auto published = [&](int peer) {
+      const transport::BoardView& board = links.boardPeers()[peer].board[move.readChannel];
+      return there(board.llSlot(boardSlot) + move.readLine, move.bytes, flag);
+    };
+    if (move.reads == Reads::One) {
+      if (!published(move.readPeer)) return move.readPeer;
+    } else {
+      int missing = kNobody;
+      for (int peer = 0; peer < links.nRanks(); ++peer) {
+        if (peer == links.rank() || published(peer)) continue;
+        missing = peer;
+        if (!wait.crowded() || wait.needsThisCore(peer)) break;  // what the wait is about
+      }
+      if (missing != kNobody) return missing;
+    }
+  }
+  for (int i = 0; i < move.nSend; ++i) {
+    if (!move.send[i]->readyLL()) return kSomebody;
+  }
+  const bool room =
+      !move.publishes || links.boardWriter(move.publishChannel).readyLL(links.boardPeers(), boardSlot);
+  return room ? kNobody : kSomebody;
+}
+
+size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot, size_t first, size_t end,
+                     ShortWait wait, std::byte* scratchMemory, const void** sources) const {
+  for (size_t m = first; m < end; ++m) {
+    const Move& move = moves_[m];
+    for (int peer; (peer = missing(move, job, links, boardSlot, wait)) != kNobody;) {
+      if (!wait.again(peer)) return m;
+    }
+
+    std::byte* scratch = scratchMemory;
+    auto buffer = [&](Buffer which) {
+      return static_cast<const std::byte*>(which == Buffer::Input ? job.input : job.output);
+    };
+    std::byte* const dst =
+        move.dst == Buffer::None ? nullptr : const_cast<std::byte*>(buffer(move.dst)) + move.dstAt;
+    auto local = [&]() -> const void* { return buffer(move.src) + move.srcAt; };
+    auto readOff = [&](int peer) {
+      const transport::BoardView& board = links.boardPeers()[peer].board[move.readChannel];
+      return open(board.llSlot(boardSlot) + move.readLine, move.bytes, scratch);
+    };
+
+    const void* value = nullptr;
+    if (move.reduces) {
+      size_t n = 0;
+      if (move.reads == Reads::All) {
+        for (int peer = 0; peer < links.nRanks(); ++peer)
+          sources[n++] = peer == links.rank() ? local() : readOff(peer);
+      } else {
+        if (move.order == Order::LocalFirst) sources[n++] = local();
+        for (int i = 0; i < move.nRecv; ++i) sources[n++] = open(move.recv[i]->llSlot(), move.bytes, scratch);
+        if (move.order == Order::PeerFirst) sources[n++] = local();
+      }
+      void* target = dst != nullptr ? dst : scratch;
+      if (n == 2) {
+        reduce2_(target, sources[0], sources[1], move.count);
+      } else {
+        reduceMany_(target, sources, static_cast<int>(n), move.count);
+      }
+      value = target;
+    } else if (move.nRecv > 0) {
+      value = open(move.recv[0]->llSlot(), move.bytes, scratch);
+    } else if (move.reads == Reads::One) {
+      value = readOff(move.readPeer);
+    } else {
+      value = local();
+    }
+
+    if (dst != nullptr && value != dst) kernels::copy(dst, value, move.bytes);
+    for (int i = 0; i < move.nSend; ++i) {
+      transport::SendEnd& end = *move.send[i];
+      transport::llPack(end.llSlot(), value, move.bytes, transport::llFlag(end.next, job.signature));
+      end.publishLL();
+    }
+    if (move.publishes) {
+      transport::BoardWriter& writer = links.boardWriter(move.publishChannel);
+      transport::llPack(writer.llSlot(boardSlot), value, move.bytes,
+                        transport::llFlag(boardSlot, job.signature));
+      writer.publishLL(links.boardPeers(), boardSlot, move.publishFor);
+    }
+    for (int i = 0; i < move.nRecv; ++i) {
+      move.recv[i]->release();
+      if (move.back[i] != nullptr) move.back[i]->sawConsumed(move.back[i]->next - move.sentBack[i]);
+    }
+    if (move.reads == Reads::One) {
+      transport::acknowledge(links.boardPeers()[move.readPeer], move.readChannel, boardSlot);
+    } else if (move.reads == Reads::All) {
+      for (int peer = 0; peer < links.nRanks(); ++peer) {
+        if (peer != links.rank())
+          transport::acknowledge(links.boardPeers()[peer], move.readChannel, boardSlot);
+      }
+      links.boardWriter(move.readChannel).sawConsumed(boardSlot - 1);
+    }
+  }
+  return end;
+}
+
+}  // namespace tutti::engine
