@@ -76,6 +76,21 @@ void fill(Job& job, Communicator& comm, const CollectiveCall& call, const PlanEn
   job.input = call.send;
   job.output = call.recv;
   job.signature = entry.signature;
+  job.sharedByAll = entry.sharedByAll;
+}
+
+/// Whether a play of `plan` tells every rank of every other one whether its buffers can be reached: each rank
+/// must have a share of its own, as that is where it looks.
+bool tellsShared(const algos::Plan& plan) {
+  if (!plan.usesBoards || plan.protocol != algos::Protocol::Simple ||
+      plan.request.nRanks > engine::kMostOffers || plan.request.collective != Collective::AllReduce ||
+      plan.lanes.size() != 1) {
+    return false;
+  }
+  for (int block = 0; block < plan.nBlocks; ++block) {
+    if (plan.extent(plan.lanes[0], 0, block).count == 0) return false;
+  }
+  return true;
 }
 
 /// The plan of the last call, if this one is the same but for its buffers. What prepare() would find, at less
@@ -83,6 +98,7 @@ void fill(Job& job, Communicator& comm, const CollectiveCall& call, const PlanEn
 const PlanEntry* repeated(const Communicator& comm, const CollectiveCall& call) {
   const PlanEntry* last = comm.lastPlan();
   if (last == nullptr || !last->isPlainCall()) return nullptr;
+  if (last->sharedByAll != nullptr && *last->sharedByAll != last->key.shared) return nullptr;
   const algos::Request& request = last->key.request;
   const bool same = request.collective == call.collective && request.count == call.count &&
                     request.type == call.type && static_cast<int>(request.op) == call.op &&
@@ -103,6 +119,10 @@ Result<const PlanEntry*> prepare(Communicator& comm, const CollectiveCall& call,
         std::hash<std::string>()(call.options->algorithms) * 2 + call.options->algorithmsForced + 1;
   }
   TUTTI_ASSIGN(const PlanEntry* entry, comm.planFor(key, call.options));
+  if (entry->sharedByAll != nullptr && *entry->sharedByAll) {
+    key.shared = true;
+    TUTTI_ASSIGN(entry, comm.planFor(key, call.options));
+  }
   fill(job, comm, call, *entry);
   return entry;
 }
@@ -130,6 +150,14 @@ Status checkCall(const Communicator& comm, const CollectiveCall& call, std::opti
     TUTTI_ASSIGN(custom, comm.customOp(call.type, call.op));
   }
   return {};
+}
+
+bool* Communicator::sharedFlag(uint64_t signature) {
+  if (sharedFlags_.size() >= kMostSharedFlags && !sharedFlags_.contains(signature)) return nullptr;
+  // Ranks that are threads reach everything.
+  return &sharedFlags_
+              .try_emplace(signature, links_->allThreads() && engine_->options().directMinBytes != SIZE_MAX)
+              .first->second;
 }
 
 Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOptions* options) {
@@ -160,7 +188,8 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
         static_cast<uint32_t>(request.bytes() * 0x9e3779b1u + static_cast<uint32_t>(request.bytes() >> 32)) |
         1;
   } else {
-    algos::Filter filter = selector_->filter();
+    const algos::Selector& selector = key.shared ? *sharedSelector_ : *selector_;
+    algos::Filter filter = selector.filter();
     if (options != nullptr && !options->algorithms.empty()) {
       TUTTI_ASSIGN(filter, algos::Filter::parse(options->algorithms, ""));
     }
@@ -172,15 +201,15 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
       TUTTI_ASSIGN(loaded, planBook_.planFor(request, rank_));
     }
     Result<algos::Choice> choice =
-        loaded ? algos::Choice{loaded->algorithm, loaded->protocol, 0} : selector_->choose(request, filter);
-    if (!choice.ok() && options != nullptr && !options->algorithmsForced) choice = selector_->choose(request);
+        loaded ? algos::Choice{loaded->algorithm, loaded->protocol, 0} : selector.choose(request, filter);
+    if (!choice.ok() && options != nullptr && !options->algorithmsForced) choice = selector.choose(request);
     if (!choice.ok()) return std::move(choice).error();
     const bool isLoaded = loaded.has_value();
     if (isLoaded) {
       entry->plan = std::move(*loaded);
     } else {
       TUTTI_ASSIGN(entry->plan, algos::buildPlan(request, choice->algorithm, choice->protocol, rank_,
-                                                 selector_->limits()));
+                                                 selector.limits()));
     }
     const uint64_t signature = signatureOf(request, !vector);
     entry->signature = static_cast<uint32_t>(signature >> 32) | 1;
@@ -190,13 +219,14 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     entry->record.root = request.root;
     entry->record.dtype = static_cast<uint8_t>(request.type);
     entry->record.op = static_cast<uint8_t>(request.op);
+    if (!isLoaded && key.optionsHash == 0 && tellsShared(entry->plan)) entry->sharedByAll = sharedFlag(signature);
     if (params::getBool("TUTTI_EXPLAIN")) {
       // A line each: the log folds line breaks.
-      std::istringstream lines(selector_->explain(request, filter));
+      std::istringstream lines(selector.explain(request, filter));
       for (std::string line; std::getline(lines, line);) TUTTI_WARN("{}", line);
     }
-    TUTTI_INFO(Tuning, "{}: {}/{}, {}", describeCall(entry->record), algos::nameOf(choice->algorithm),
-               algos::nameOf(choice->protocol),
+    TUTTI_INFO(Tuning, "{}: {}/{}{}, {}", describeCall(entry->record), algos::nameOf(choice->algorithm),
+               algos::nameOf(choice->protocol), key.shared ? ", buffers in reach of all" : "",
                isLoaded ? "of TUTTI_PLAN_FILE" : fmt::format("predicted {:.2f} us", choice->predictedUs));
   }
   if (Status bound = engine_->bind(entry->plan, wait()); !bound.ok())

@@ -230,6 +230,11 @@ Status Communicator::startChecked(const Connect& connect) {
   engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);
   selector_.emplace(selector);
   TUTTI_TRY(readPlanFile());
+  algos::Machine reach = selector.machine();
+  algos::Limits wide = selector.limits();
+  reach.directMinBytes = engineOptions.directMinBytes;
+  if (wide.boards) wide.boardBytes = engine::kBounceBytes;
+  sharedSelector_.emplace(reach, wide, selector.filter());
   // Everyone's segment can be fetched from here on.
   return compareTopologies();
 }

@@ -113,6 +113,10 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
 
   /// A cached plan for the call, made and bound at first use.
   Result<const PlanEntry*> planFor(const PlanKey& key, const CallOptions* options);
+  /// Whether the last call of this signature (in place or not) found all ranks' buffers within reach of all
+  /// ranks. Equal on all ranks, as all make the same calls: the next such call takes a plan for such buffers,
+  /// and looks again. Null when there are too many signatures.
+  bool* sharedFlag(uint64_t signature);
   /// The plan of the newest call, or null.
   const PlanEntry* lastPlan() const { return plans_.last(); }
   Result<kernels::Reduction> reductionFor(DataType type, int op) const;
@@ -170,6 +174,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   }
   Result<algos::Selector> makeSelector() const;
   Status readPlanFile();
+  static constexpr size_t kMostSharedFlags = 65536;
   Status lookAround();
   Status compareTopologies();
   Status awaitAllFinalize();
@@ -199,6 +204,8 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::unique_ptr<engine::HostEngine> engine_;
   std::optional<algos::Selector> selector_;
   algos::PlanBook planBook_;  ///< TUTTI_PLAN_FILE's
+  std::optional<algos::Selector> sharedSelector_;  ///< for buffers within reach of all ranks
+  std::unordered_map<uint64_t, bool> sharedFlags_;
   PlanCache plans_;
   uint64_t callNumber_ = 0;
   uint64_t p2pNumber_ = 0;

@@ -26,7 +26,7 @@ size_t PlanKeyHash::operator()(const PlanKey& key) const {
   uint64_t hash = signatureOf(key.request, true);
   hash = mix(hash, key.optionsHash);
   return mix(hash, static_cast<uint64_t>(key.sendTo + 1) << 32 |
-                       static_cast<uint32_t>(key.recvFrom + 1) << 1 | key.request.inPlace);
+                       static_cast<uint32_t>(key.recvFrom + 1) << 2 | key.shared << 1 | key.request.inPlace);
 }
 
 }  // namespace tutti::comm

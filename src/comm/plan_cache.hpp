@@ -16,6 +16,7 @@ struct PlanKey {
   uint64_t optionsHash = 0;  ///< of per-call options; 0: none
   int sendTo = -1;           ///< a send to this peer ...
   int recvFrom = -1;         ///< ... or a receive from it; request then holds count and type only
+  bool shared = false;       ///< all ranks' buffers are within reach of all ranks
   bool operator==(const PlanKey&) const = default;
 };
 
@@ -29,6 +30,8 @@ struct PlanEntry {
   engine::Express express;
   control::CallRecord record;  ///< all but the sequence number
   uint32_t signature = 0;      ///< of messages
+
+  bool* sharedByAll = nullptr;  ///< Communicator::sharedFlag() of this call, if a play of the plan finds out
 
   /// A collective without options of its own.
   bool isPlainCall() const { return key.optionsHash == 0 && key.sendTo < 0 && key.recvFrom < 0; }

@@ -43,8 +43,8 @@ struct alignas(kLineBytes) SlotHeader {
   uint64_t bytes;
   uint64_t address;
   uint32_t allocation;
-  // Boards only. Where the writer's output buffer begins, for readers that can put results there (Direct, Shared), or
-  // Slot: not offered. And what this publication has put in place already: a bit per reader.
+  // Boards only. Where the writer's output buffer begins, for readers that can put results there (Direct,
+  // Shared), or Slot: not offered. And what this publication has put in place already: a bit per reader.
   Carrier outCarrier;
   uint64_t outAddress;
   uint32_t outAllocation;
@@ -70,7 +70,7 @@ struct Geometry {
   size_t slotBytes = 128 * 1024;  ///< a multiple of 4096
   uint32_t boardDepth = 2;
   size_t boardBytes = 256 * 1024;  ///< a multiple of 4096; 0: no boards
-  uint32_t llLines = 64;           ///< lines of one LL slot
+  uint32_t llLines = 128;          ///< lines of one LL slot
   bool operator==(const Geometry&) const = default;
 
   /// One line more than a slot needs: first lines of slots a page apart would fight for one set of the L1

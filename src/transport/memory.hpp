@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "core/result.hpp"
 #include "core/unique_fd.hpp"
@@ -28,5 +29,34 @@ std::optional<SharedSpot> findShared(const void* pointer, size_t bytes);
 void* sharedBase(uint32_t allocation);
 /// A new descriptor of the allocation's memory.
 Result<UniqueFd> duplicateSharedFd(uint32_t allocation);
+
+/// Owns one shared allocation. Movable.
+class SharedMemory {
+ public:
+  SharedMemory() = default;
+  static Result<SharedMemory> make(size_t bytes) {
+    SharedMemory memory;
+    TUTTI_ASSIGN(memory.base_, allocateShared(bytes));
+    memory.bytes_ = bytes;
+    return memory;
+  }
+  SharedMemory(SharedMemory&& other) noexcept
+      : base_(std::exchange(other.base_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+  SharedMemory& operator=(SharedMemory&& other) noexcept {
+    std::swap(base_, other.base_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~SharedMemory() {
+    if (base_ != nullptr) (void)freeShared(base_);
+  }
+
+  std::byte* base() const { return static_cast<std::byte*>(base_); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void* base_ = nullptr;
+  size_t bytes_ = 0;
+};
 
 }  // namespace tutti::transport

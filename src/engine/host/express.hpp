@@ -59,7 +59,10 @@ class ShortWait {
  public:
   /// `crowded`: ranks share cores.
   ShortWait(CoreWatch& cores, bool spins, bool crowded)
-      : cores_(cores), polls_(spins ? kPolls : 0), yields_(spins && crowded ? kYields : 0), crowded_(crowded) {}
+      : cores_(cores),
+        polls_(spins ? kPolls : 0),
+        yields_(spins && crowded ? kYields : 0),
+        crowded_(crowded) {}
 
   bool crowded() const { return crowded_; }
   bool needsThisCore(int peer) const { return cores_.sharesCore(peer); }
@@ -104,7 +107,8 @@ class Express {
   /// Plays moves from number `first` on, up to number `end`. Returns the number of the first one that has not
   /// been played: less than `end` where a wait took more than `polls` looks; nothing of that move has been
   /// done then. `scratch`: scratchBytes() bytes.
-  size_t play(const Job& job, transport::Links& links, uint64_t boardSlot, size_t first, size_t end, ShortWait wait, std::byte* scratch, const void** sources) const;
+  size_t play(const Job& job, transport::Links& links, uint64_t boardSlot, size_t first, size_t end,
+              ShortWait wait, std::byte* scratch, const void** sources) const;
   /// The number of moves at the start that wait for nobody's data.
   size_t leading() const { return leading_; }
   size_t scratchBytes() const { return scratchBytes_; }

@@ -93,6 +93,21 @@ std::byte* HostEngine::scratch(size_t index, size_t bytes) {
   return entry.memory.get();
 }
 
+std::byte* HostEngine::bounce(int board, uint64_t slot, size_t bytes) {
+  const uint32_t depth = links_.geometry().boardDepth;
+  bounces_.resize(transport::kBoards * depth);
+  transport::SharedMemory& memory = bounces_[board * depth + slot % depth];
+  if (memory.bytes() < bytes) {
+    auto made = transport::SharedMemory::make(bytes);
+    if (!made.ok()) {
+      fail(std::move(made).error());
+      return nullptr;
+    }
+    memory = std::move(made).value();
+  }
+  return memory.base();
+}
+
 void HostEngine::start(JobState& state) {
   const Job& job = *state.job;
   const Plan& plan = *job.plan;
@@ -123,9 +138,10 @@ void HostEngine::start(JobState& state) {
     if (state.directInput) look(job.input, hasWideInput(plan.request.collective), state.input);
     look(job.output, hasWideOutput(plan.request.collective), state.output);
   }
-  state.offersOutput = large && plan.usesBoards && plan.protocol == algos::Protocol::Simple &&
-                       plan.request.collective == algos::Collective::AllReduce && links_.nRanks() <= 64 &&
-                       (links_.allThreads() || (state.output.shared && (plan.request.inPlace || state.input.shared)));
+  state.offersOutput =
+      large && plan.usesBoards && plan.protocol == algos::Protocol::Simple &&
+      plan.request.collective == algos::Collective::AllReduce && links_.nRanks() <= kMostOffers &&
+      (links_.allThreads() || (state.output.shared && (plan.request.inPlace || state.input.shared)));
   state.sharedByAll = state.offersOutput;
 }
 

@@ -26,6 +26,12 @@
 
 namespace tutti::engine {
 
+/// Most ranks that can offer their outputs to each other.
+inline constexpr int kMostOffers = 64;
+/// A plan for buffers within reach of all ranks publishes up to so much at once. A buffer that is out of
+/// reach after all goes through memory of this size.
+inline constexpr size_t kBounceBytes = 64 << 20;
+
 struct EngineOptions {
   IdlePolicy idle;
   int64_t timeoutMs = 0;         ///< 0: no limit
@@ -74,8 +80,8 @@ struct JobState {
   bool directInput = false;  ///< peers may read the input buffer in place, instead of a copy of it
   SharedBuffer input;        ///< where the buffers lie in shared memory, if they do
   SharedBuffer output;
-  bool offersOutput = false;  ///< peers may put results into the output buffer
-  bool sharedByAll = false;   ///< see Job
+  bool offersOutput = false;             ///< peers may put results into the output buffer
+  bool sharedByAll = false;              ///< see Job
   std::unique_ptr<std::byte[]> scratch;  ///< the plan's scratch blocks; kept from job to job
   size_t scratchBytes = 0;
   bool started = false;
@@ -123,6 +129,9 @@ class HostEngine {
   Status whileStuck(JobState& state, int64_t waitedNs, int64_t& nextProbeNs);
   std::string describeWait(const JobState& state) const;
   std::byte* scratch(size_t index, size_t bytes);
+  /// Memory that peers reach, in place of slot `slot` of board `board`, for publications too large for that.
+  /// Null when there is no memory.
+  std::byte* bounce(int board, uint64_t slot, size_t bytes);
 
   transport::Links& links_;
   control::ControlPlane& control_;
@@ -135,6 +144,7 @@ class HostEngine {
     size_t bytes = 0;
   };
   std::vector<Scratch> scratch_;
+  std::vector<transport::SharedMemory> bounces_;
   std::vector<const void*> sources_;
   std::vector<const void*> pieces_;  ///< the same, further on
   std::vector<std::byte*> targets_;  ///< where else a result goes

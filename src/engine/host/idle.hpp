@@ -10,8 +10,8 @@
 namespace tutti::engine {
 
 struct IdlePolicy {
-  int64_t spinNs = 2000;         ///< busy, with pause instructions; 0: yield at once
-  bool crowded = false;          ///< ranks share cores: whoever spins must know that nobody on this core could run
+  int64_t spinNs = 2000;  ///< busy, with pause instructions; 0: yield at once
+  bool crowded = false;   ///< ranks share cores: whoever spins must know that nobody on this core could run
   int64_t yieldNs = 100'000;     ///< sched_yield in a loop
   int64_t sleepNs = 20'000'000;  ///< longest sleep without a look at abort and deadline
 };
@@ -30,8 +30,8 @@ class Idle {
   /// No pause has been made since the last progress.
   bool starting() const { return rounds_ == 0; }
 
-  /// `needsThisCore`: what is awaited can happen only when another thread gets this core. True where the caller
-  /// should announce sleep, look once more for work, and call sleep() or cancel().
+  /// `needsThisCore`: what is awaited can happen only when another thread gets this core. True where the
+  /// caller should announce sleep, look once more for work, and call sleep() or cancel().
   bool pause(bool needsThisCore);
   int64_t sleepNs() const { return policy_.sleepNs; }
 

@@ -32,9 +32,9 @@ struct Job {
   uint32_t signature = 0;   ///< travels with every message; two ranks made the same call if theirs are equal
   uint64_t callNumber = 0;  ///< as recorded with the control plane; 0 for send and receive
   bool inputReused =
-      false;       ///< something else of the group writes into the input: peers must not read it in place
-  /// Set to whether all ranks' buffers of this call could be read and written by all ranks, where the plan told each
-  /// rank so of each other (AllReduce over boards); the same on every rank. May be null.
+      false;  ///< something else of the group writes into the input: peers must not read it in place
+  /// Set to whether all ranks' buffers of this call could be read and written by all ranks, where the plan
+  /// told each rank so of each other (AllReduce over boards); the same on every rank. May be null.
   bool* sharedByAll = nullptr;
   int after = -1;  ///< index of the job in the same span that must be done before this one starts
 

@@ -363,7 +363,7 @@ bool StepPlayer::publishDirect(const void* value, transport::Publication& what) 
 
 /// Copies `value` (packed, or lying in the source buffer for an unscaled local span) to every place that does
 /// not hold it yet.
-void StepPlayer::distribute(const void* value) {
+bool StepPlayer::distribute(const void* value) {
   const auto* bytes = static_cast<const std::byte*>(value);
   if (dst_ != nullptr && value != dst_) kernels::copy(dst_, value, bytes_);
   if (scattered_) {
@@ -385,24 +385,35 @@ void StepPlayer::distribute(const void* value) {
       end.publish(bytes_, signature(true));
     }
   }
-  if (!step_.publishes) return;
+  if (!step_.publishes) return true;
   auto& writer = links_.boardWriter(step_.publishChannel);
   const uint64_t slot = boardSlot();
   transport::Publication what{.bytes = bytes_, .signature = job_.signature, .pushed = pushed_};
   if (state_.offersOutput && step_.src.buffer == Buffer::Input && !step_.reduces) {
     what.outCarrier = links_.allThreads() ? Carrier::Direct : Carrier::Shared;
-    what.outAddress = links_.allThreads() ? reinterpret_cast<uint64_t>(job_.output) : state_.output.offsetOf(job_.output);
+    what.outAddress =
+        links_.allThreads() ? reinterpret_cast<uint64_t>(job_.output) : state_.output.offsetOf(job_.output);
     what.outAllocation = links_.allThreads() ? 0 : state_.output.spot.allocation;
   }
   const uint64_t everyone = (~uint64_t{0} >> (64 - links_.nRanks())) & ~(uint64_t{1} << links_.rank());
   if (pushed_ != 0 && pushed_ == everyone) {
     what.carrier = Carrier::Pushed;
     writer.publish(links_.boardPeers(), slot, step_.publishFor, what);
-    return;
+    return true;
   }
-  if (publishDirect(value, what)) return;
+  if (publishDirect(value, what)) return true;
   const size_t chunkBytes = plan_.chunkCount * elementBytes_;
   const bool packed = step_.src.span == 1 || value != at(step_.src.buffer, chunk_.offset);
+  std::byte* place = isLL() ? nullptr : writer.slot(slot);
+  size_t apart = chunkBytes;
+  if (!isLL() && chunkBytes * step_.src.span > links_.geometry().boardBytes) {
+    place = engine_.bounce(step_.publishChannel, slot, bytes_);
+    if (place == nullptr) return false;
+    apart = 0;  // read as a user's buffer would be: the blocks of a split vector lie one behind the other
+    what.carrier = links_.allThreads() ? Carrier::Direct : Carrier::Shared;
+    what.address = links_.allThreads() ? reinterpret_cast<uint64_t>(place) : 0;
+    if (auto spot = links_.share(place, bytes_)) what.allocation = spot->allocation;
+  }
   size_t done = 0;
   for (int i = 0; i < step_.src.span; ++i) {
     const Extent piece = step_.src.span == 1 ? chunk_ : extentOf(step_.src.buffer, step_.src.at(k_, i));
@@ -411,8 +422,8 @@ void StepPlayer::distribute(const void* value) {
     if (isLL()) {
       transport::llPack(writer.llSlot(slot) + i * transport::llLinesFor(chunkBytes), from, length,
                         transport::llFlag(slot, job_.signature));
-    } else if (from != writer.slot(slot) + i * chunkBytes) {
-      kernels::copy(writer.slot(slot) + i * chunkBytes, from, length);
+    } else if (std::byte* to = place + (apart == 0 ? done : i * apart); from != to) {
+      kernels::copy(to, from, length);
     }
     done += length;
   }
@@ -421,6 +432,7 @@ void StepPlayer::distribute(const void* value) {
   } else {
     writer.publish(links_.boardPeers(), slot, step_.publishFor, what);
   }
+  return true;
 }
 
 /// Reduces the gathered sources, and puts the result also into the outputs that peers have offered.
@@ -453,7 +465,7 @@ void StepPlayer::reduceInto(std::byte* target) {
 void StepPlayer::noteOffers() {
   engine_.targets_.clear();
   if (isLL() || plan_.request.collective != algos::Collective::AllReduce) return;
-  const bool pushes = step_.publishes && dst_ != nullptr && links_.nRanks() <= 64;
+  const bool pushes = step_.publishes && dst_ != nullptr && links_.nRanks() <= kMostOffers;
   for (int peer = 0; peer < links_.nRanks(); ++peer) {
     if (peer == links_.rank()) continue;
     const SlotHeader& header = links_.boardPeers()[peer].board[step_.readChannel].header(boardSlot());
@@ -466,7 +478,8 @@ void StepPlayer::noteOffers() {
     if (header.outCarrier == Carrier::Direct) {
       engine_.targets_.push_back(reinterpret_cast<std::byte*>(header.outAddress) + at);
     } else {
-      auto mapped = links_.mapped(peer, header.outAllocation, header.outAddress, {Deadline::afterMs(10'000), nullptr});
+      auto mapped =
+          links_.mapped(peer, header.outAllocation, header.outAddress, {Deadline::afterMs(10'000), nullptr});
       if (!mapped.ok()) continue;  // it then takes the result off the board
       engine_.targets_.push_back(*mapped + at);
     }
@@ -544,7 +557,7 @@ StepPlayer::Outcome StepPlayer::play() {
     std::byte* target = chooseTarget();
     if (!gather(target)) return Outcome::Failed;
     reduceInto(target);
-    distribute(target);
+    if (!distribute(target)) return Outcome::Failed;
   } else {
     const void* value = nullptr;
     if (step_.recvFrom.count > 0) {
@@ -555,7 +568,7 @@ StepPlayer::Outcome StepPlayer::play() {
       value = localSource();
     }
     if (value == nullptr) return Outcome::Failed;
-    distribute(value);
+    if (!distribute(value)) return Outcome::Failed;
   }
   release();
   return Outcome::Moved;

@@ -44,7 +44,7 @@ class StepPlayer {
 
   // Places.
   std::byte* chooseTarget();
-  void distribute(const void* value);
+  bool distribute(const void* value);
   bool sendDirect();
   bool publishDirect(const void* value, transport::Publication& what);
   void noteOffers();

@@ -84,7 +84,7 @@ TEST_F(BoardTest, APublicationForOneWaitsForThatOneOnly) {
 
 TEST_F(BoardTest, NumbersMayBeSkipped) {
   BoardWriter writer(segments_[0]->board(0), 0, 0);
-  writer.publish(peers_[0], 2, -1, 10, 7);
+  writer.publish(peers_[0], 2, -1, {.bytes = 10, .signature = 7});
   EXPECT_EQ(peekBoard(peers_[1][0], 0, 1), nullptr);
   EXPECT_EQ(peekBoard(peers_[1][0], 0, 4), nullptr);
   EXPECT_NE(peekBoard(peers_[1][0], 0, 2), nullptr);
@@ -102,7 +102,7 @@ TEST_F(BoardTest, WriterAndReadersInThreads) {
       for (uint64_t seq = 1; seq <= kRounds; ++seq) {
         while (!writer.ready(peers_[0], seq)) std::this_thread::yield();
         std::memset(writer.slot(seq), static_cast<int>(seq), 512);
-        writer.publish(peers_[0], seq, -1, 512, 7);
+        writer.publish(peers_[0], seq, -1, {.bytes = 512, .signature = 7});
       }
       return;
     }
