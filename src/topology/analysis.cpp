@@ -33,12 +33,52 @@ void assumeNic(Graph& graph) {
   graph.index();
 }
 
+int powerOfTwo(double wanted, int most) {
+  int n = 1;
+  while (n < wanted - 1e-9 && 2 * n <= most) n *= 2;
+  return n;
+}
+
+P2pChannels p2pChannels(const Graph& graph, const Paths& paths, const Settings& settings, int nodes,
+                        int rings) {
+  constexpr int kMost = 32;
+  constexpr double kGBpsOfOneChannel = 12;  // what one channel feeds into a NIC
+  P2pChannels p;
+  p.all = powerOfTwo(std::max(2 * rings, settings.minChannels), std::min(kMost, settings.maxChannels));
+  double local = kMost;
+  for (int a : graph.ranks) {
+    for (int b : graph.ranks) {
+      if (a == b) continue;
+      const Path& path = paths.between(a, b);
+      const bool nvlink = path.type == PathType::Nvl && graph.nodes[a].type == NodeType::Gpu;
+      local = std::min(
+          local,
+          nvlink ? 2 * std::max(1.0, std::floor(path.gbps / nvlinkGBps(graph.nodes[a].sm) + 1e-9)) : 2);
+    }
+  }
+  p.perLocalPeer = powerOfTwo(local, p.all);
+  if (nodes == 1) return p;
+  double feeds = 0;
+  for (size_t n = 0; n < graph.nets.size(); ++n) {
+    const int beside = paths.localGpuOfNet()[n];
+    if (beside >= 0)
+      feeds = std::max(feeds, std::min(graph.nodes[graph.nets[n]].netGbps,
+                                       paths.between(graph.ranks[beside], graph.nets[n]).gbps));
+  }
+  p.perNetPeer = settings.channelsPerNetPeer > 0
+                     ? std::min(settings.channelsPerNetPeer, p.all)
+                     : powerOfTwo(std::floor(feeds / kGBpsOfOneChannel + 1e-9), p.all);
+  return p;
+}
+
 uint64_t mix(uint64_t h, uint64_t v) {
   return (h ^ v) * 0x100000001b3ull + (h >> 29);
 }
 
 uint64_t hashOf(const Graph& graph, const Analysis& a) {
   uint64_t h = mix(graph.hash(), static_cast<uint64_t>(a.nodes));
+  h = mix(h, static_cast<uint64_t>(a.p2p.all) << 16 | static_cast<uint64_t>(a.p2p.perLocalPeer) << 8 |
+                 static_cast<uint64_t>(a.p2p.perNetPeer));
   for (const ChannelGraph& g : a.graphs) {
     h = mix(h, static_cast<uint64_t>(g.pattern));
     h = mix(h, static_cast<uint64_t>(std::llround(g.totalGbps() * 1e3)));
@@ -77,6 +117,10 @@ Result<Analysis> analyse(Graph& graph, const Settings& settings, int nodes, bool
   a.pathsMs = since(start);
   start = nowNs();
   a.graphs = searchChannels(graph, *a.paths, settings, nodes);
+  int rings = 1;
+  for (const ChannelGraph& g : a.graphs)
+    if (g.pattern == Pattern::Ring) rings = g.channels();
+  a.p2p = p2pChannels(graph, *a.paths, settings, nodes, rings);
   if (static_cast<int>(graph.ranks.size()) * nodes > 1 && !graph.ranks.empty()) {
     Fabric fabric = fabricOf(graph, nodes);
     a.bounds = boundsOf(graph, fabric);

@@ -11,6 +11,14 @@
 
 namespace tutti::topology {
 
+/// Channels for send and receive.
+struct P2pChannels {
+  int all = 0;           ///< a power of two, at most NCCL_MAX_NCHANNELS
+  int perLocalPeer = 0;  ///< two for each NVLink of the narrowest pair, two without NVLink
+  int perNetPeer =
+      0;  ///< NCCL_NCHANNELS_PER_NET_PEER, or what the NIC beside a rank can feed; 0: one machine
+};
+
 struct Analysis {
   int nodes = 1;
   std::unique_ptr<Paths> paths;
@@ -18,6 +26,7 @@ struct Analysis {
   std::vector<std::string>
       refused;  ///< graphs that were found but failed their proof: not in `graphs`, and why
   Bounds bounds;
+  P2pChannels p2p;
   double pathsMs = 0;
   double searchMs = 0;
   uint64_t hash = 0;  ///< of graph and result: equal on all ranks, or something is wrong

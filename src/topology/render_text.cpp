@@ -108,6 +108,8 @@ std::string renderText(const Graph& graph, const Analysis& a, double parseMs) {
       c = same;
     }
   }
+  out += fmt::format("send/recv: {} channels, {} to a local peer{}\n", a.p2p.all, a.p2p.perLocalPeer,
+                     a.nodes > 1 ? fmt::format(", {} to a peer over the network", a.p2p.perNetPeer) : "");
   if (a.bounds.allGather > 0) {
     out += fmt::format(
         "\nNo algorithm is faster than: AllGather {:.1f}, ReduceScatter {:.1f}, AllReduce {:.1f} GB/s of "

@@ -115,6 +115,15 @@ ChannelGraph searchOrders(const Graph& graph, const HopLoads& hops, const Settin
   request.maxChannels = settings.maxChannels;
   if (nodes == 1) request.enough = simpleBound(graph, hops, pattern == Pattern::Ring);
   Packed packed = pack(graph, hops, request);
+  // More channels are wanted: each order is repeated. Where that would be more than allowed, fewer orders
+  // are.
+  while (!packed.orders.empty()) {
+    const int found = static_cast<int>(packed.orders.size());
+    const int copies = (settings.minChannels + found - 1) / found;
+    if (found * copies <= settings.maxChannels) break;
+    request.maxChannels = std::min(settings.maxChannels / copies, found - 1);
+    packed = pack(graph, hops, request);
+  }
   g.orders = std::move(packed.orders);
   g.nets = std::move(packed.nets);
   g.intraGbps = g.interGbps = packed.perChannel;

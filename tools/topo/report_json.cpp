@@ -80,6 +80,8 @@ std::string reportJson(const Graph& graph, const topology::Analysis& a, double p
                  {"reducescatter_gbps", a.bounds.reduceScatter},
                  {"allreduce_gbps", a.bounds.allReduce},
                  {"cut", a.bounds.cut}};
+  j["p2p_channels"] = {
+      {"all", a.p2p.all}, {"per_local_peer", a.p2p.perLocalPeer}, {"per_net_peer", a.p2p.perNetPeer}};
   j["times_ms"] = {{"parse", parseMs}, {"paths", a.pathsMs}, {"search", a.searchMs}};
   if (!graph.coreLatencies.empty()) {
     j["core_latency_ns"] = ordered_json::array();

@@ -1,10 +1,12 @@
 // The parts of the communicator room that need no other ranks: plan cache, host streams, words for calls.
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <future>
 
 #include "comm/communicator.hpp"
+#include "core/param.hpp"
 
 namespace tutti::comm {
 namespace {
@@ -174,6 +176,28 @@ TEST(TopologyViewTest, NamesRanksThatFoundAnotherGraph) {
   std::vector<uint64_t> many(20, 1);
   many[0] = 0;
   EXPECT_NE(describeDifference(many).find("8 and 11 more"), std::string::npos);
+}
+
+TEST(TopologyViewTest, IgnoredAffinityIsNoPlace) {
+  cpu_set_t before;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(before), &before), 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  int cpu = 0;
+  while (!CPU_ISSET(cpu, &before)) ++cpu;
+  CPU_SET(cpu, &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  const TopologyNote bound = noteTopology();
+  EXPECT_EQ(bound.place.cpu, cpu);
+  EXPECT_GE(bound.place.l3, 0);
+  setenv("NCCL_IGNORE_CPU_AFFINITY", "1", 1);
+  params::reload();
+  const TopologyNote anywhere = noteTopology();
+  EXPECT_EQ(anywhere.place, topology::RankPlace());
+  EXPECT_EQ(anywhere.machine.machine, bound.machine.machine) << "the machine is the same";
+  unsetenv("NCCL_IGNORE_CPU_AFFINITY");
+  params::reload();
+  sched_setaffinity(0, sizeof(before), &before);
 }
 
 }  // namespace
