@@ -32,6 +32,24 @@ Result<FabricFile> parseFabricFile(std::string_view json, std::string_view fileN
     } else if (key == "rail_only") {
       if (!value.is_boolean()) return fail("rail_only is not true or false");
       fabric.railOnly = value.get<bool>();
+    } else if (key == "rails") {
+      if (!value.is_object()) return fail("rails is not an object of NIC names");
+      for (const auto& [nic, rail] : value.items()) {
+        if (!rail.is_number_integer() || rail.get<int64_t>() < 0 || rail.get<int64_t>() > 4095)
+          return fail(fmt::format("rails: {} is not a number from 0 to 4095", nic));
+        fabric.rails[nic] = rail.get<int>();
+      }
+    } else if (key == "distances") {
+      if (!value.is_object()) return fail("distances is not an object of site names");
+      for (const auto& [from, others] : value.items()) {
+        if (!others.is_object())
+          return fail(fmt::format("distances: {} is not an object of site names", from));
+        for (const auto& [to, distance] : others.items()) {
+          if (!distance.is_number() || distance.get<double>() < 0 || distance.get<double>() > 1e9)
+            return fail(fmt::format("distances: {} to {} is not a number from 0 to 1000000000", from, to));
+          fabric.distances[{from, to}] = fabric.distances[{to, from}] = distance.get<double>();
+        }
+      }
     } else if (key == "hosts") {
       if (!value.is_object()) return fail("hosts is not an object of host names");
       for (const auto& [host, place] : value.items()) {
@@ -46,7 +64,8 @@ Result<FabricFile> parseFabricFile(std::string_view json, std::string_view fileN
         fabric.places[host] = p;
       }
     } else {
-      return fail(fmt::format("{} is not known; hosts, oversubscription, rail_only, site_gbps are", key));
+      return fail(fmt::format(
+          "{} is not known; hosts, oversubscription, rail_only, site_gbps, rails, distances are", key));
     }
   }
   if (fabric.oversubscription < 1) fabric.oversubscription = 1;
@@ -100,6 +119,8 @@ uint64_t Cluster::hash() const {
     mix(static_cast<uint64_t>(kindOf[i]) << 40 | static_cast<uint64_t>(siteOf[i]) << 20 |
         static_cast<uint64_t>(leafOf[i]));
   mix(static_cast<uint64_t>(fabric.oversubscription * 1000));
+  mix(static_cast<uint64_t>(fabric.siteGbps * 1000) << 1 | (fabric.railOnly ? 1 : 0));
+  for (int host : machineOrder(*this)) mix(static_cast<uint64_t>(host));
   return h;
 }
 
@@ -120,16 +141,22 @@ Result<Cluster> mergeCluster(std::span<const MachineNote> notes, std::span<const
     TUTTI_ASSIGN(Topology topology, readTopologyText(texts[i], hostNames[static_cast<size_t>(asked[i])]));
     kindOf[note.machine] = static_cast<int>(i);
     cluster.kinds.push_back(std::move(topology.graph));
+    for (int n : cluster.kinds.back().nets) {
+      Node& net = cluster.kinds.back().nodes[n];
+      if (auto rail = fabric.rails.find(net.name); net.rail < 0 && rail != fabric.rails.end())
+        net.rail = rail->second;
+    }
   }
   std::map<std::string, int> sites;
-  std::map<std::string, int> leaves;
+  std::map<std::pair<std::string, std::string>, int> leaves;
   for (size_t i = 0; i < notes.size(); ++i) {
     cluster.kindOf.push_back(kindOf[notes[i].machine]);
     auto place = fabric.places.find(hostNames[i]);
     std::string site = place == fabric.places.end() ? "" : place->second.site;
     std::string leaf = place == fabric.places.end() ? "" : place->second.leaf;
     cluster.siteOf.push_back(sites.try_emplace(site, static_cast<int>(sites.size())).first->second);
-    cluster.leafOf.push_back(leaves.try_emplace(leaf, static_cast<int>(leaves.size())).first->second);
+    cluster.leafOf.push_back(leaves.try_emplace({site, leaf}, static_cast<int>(leaves.size())).first->second);
+    if (sites.size() > cluster.siteNames.size()) cluster.siteNames.push_back(site);
   }
   return cluster;
 }

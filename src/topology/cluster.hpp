@@ -26,6 +26,8 @@ struct FabricFile {
   double oversubscription = 1;          ///< leaf to spine: 2 means half the bandwidth between leaves
   bool railOnly = false;                ///< NICs of different rails cannot reach each other
   double siteGbps = 0;                  ///< per machine between sites, 0: as within
+  std::map<std::string, int> rails;     ///< by NIC name, where the machine's own description has none
+  std::map<std::pair<std::string, std::string>, double> distances;  ///< between sites, both ways round
 };
 Result<FabricFile> parseFabricFile(std::string_view json, std::string_view fileName);
 
@@ -47,7 +49,8 @@ struct Cluster {
   std::vector<Graph> kinds;
   std::vector<int> kindOf;  ///< by host
   std::vector<int> siteOf;
-  std::vector<int> leafOf;
+  std::vector<int> leafOf;  ///< a leaf belongs to one site: equal names at two sites are two leaves
+  std::vector<std::string> siteNames;  ///< by number in siteOf
   FabricFile fabric;
 
   int hosts() const { return static_cast<int>(kindOf.size()); }
@@ -59,7 +62,8 @@ struct Cluster {
 Result<Cluster> mergeCluster(std::span<const MachineNote> notes, std::span<const std::string> texts,
                              std::span<const std::string> hostNames, const FabricFile& fabric = {});
 
-/// Hosts in the order of a ring: each site in one piece, each leaf switch in one piece.
+/// Hosts in the order of a ring: each site in one piece, sites by the shortest way round where distances are
+/// known, each leaf switch in one piece.
 std::vector<int> machineOrder(const Cluster& cluster);
 
 struct ClusterPlan {
@@ -67,6 +71,8 @@ struct ClusterPlan {
   double ringGbps = 0;    ///< sum over channels, between machines
   double forestGbps = 0;  ///< of result, AllGather
   double boundGbps = 0;
+  std::string limitedBy;          ///< what of the fabric holds the ring back, "" for the machines themselves
+  double siteDistance = 0;        ///< of one round of the ring, where distances are known
   std::vector<int> machineOrder;  ///< hosts in ring order: each site in one piece, each leaf in one piece
   /// Ring channels of a host: which variant of its kind's it uses.
   struct Variant {
@@ -77,7 +83,8 @@ struct ClusterPlan {
   std::vector<int> variantOf;      ///< by position in machineOrder
   int railCrossings = 0;           ///< hops between machines that leave their rail, over all channels
   int siteCrossings = 0;           ///< borders between sites that one ring crosses
-  std::array<TreeShape, 2> trees;  ///< over hosts
+  int leafCrossings = 0;           ///< and between leaf switches
+  std::array<TreeShape, 2> trees;  ///< over hosts: one edge per site, and within a site one per leaf
   double searchMs = 0;
   uint64_t hash = 0;
 };

@@ -8,6 +8,7 @@
 #include "topology/forest.hpp"
 #include "topology/packing.hpp"
 #include "topology/search.hpp"
+#include "topology/tour.hpp"
 
 namespace tutti::topology {
 namespace {
@@ -23,6 +24,38 @@ ChannelGraph turned(const ChannelGraph& ring) {
 int railOf(const Graph& graph, int net) {
   const Node& n = graph.nodes[graph.nets[net]];
   return n.rail >= 0 ? n.rail : net;
+}
+
+double distanceOf(const Cluster& c, int siteA, int siteB) {
+  if (siteA == siteB) return 0;
+  auto at = c.fabric.distances.find({c.siteNames[siteA], c.siteNames[siteB]});
+  return at == c.fabric.distances.end() ? 0 : at->second;
+}
+
+/// By site: its place on the shortest way round all sites, the first one first; by appearance where no
+/// distances are known. Where only some are, the others count as the farthest known.
+std::vector<int> siteTour(const Cluster& c) {
+  const int n = static_cast<int>(c.siteNames.size());
+  std::vector<int> place(static_cast<size_t>(n));
+  std::iota(place.begin(), place.end(), 0);
+  if (n < 4 || c.fabric.distances.empty()) return place;  // three sites: every way round is as long
+  double farthest = 0;
+  for (const auto& [pair, distance] : c.fabric.distances) farthest = std::max(farthest, distance);
+  TourProblem tour;
+  tour.count = n;
+  tour.closed = true;
+  tour.entry.assign(static_cast<size_t>(n), 0);
+  tour.exit = tour.entry;
+  tour.hop.assign(static_cast<size_t>(n) * static_cast<size_t>(n), 0);
+  for (int a = 0; a < n; ++a)
+    for (int b = 0; b < n; ++b)
+      tour.hop[static_cast<size_t>(a) * static_cast<size_t>(n) + static_cast<size_t>(b)] =
+          c.fabric.distances.contains({c.siteNames[a], c.siteNames[b]}) ? distanceOf(c, a, b) : farthest;
+  const std::vector<int> hint = place;
+  std::vector<int> order = cheapestOrder(tour, std::span(&hint, 1));
+  std::rotate(order.begin(), std::find(order.begin(), order.end(), 0), order.end());
+  for (int i = 0; i < n; ++i) place[static_cast<size_t>(order[static_cast<size_t>(i)])] = i;
+  return place;
 }
 
 class Planner {
@@ -50,7 +83,8 @@ class Planner {
     countCrossings();
     for (const ClusterPlan::Variant& v : plan_.variants)
       TUTTI_TRY(checkGraph(c_.kinds[v.kind], *paths_[v.kind], v.ring));
-    plan_.trees = doubleTreeOverSites(c_.siteOf);
+    TUTTI_TRY(applyFabric());
+    plan_.trees = doubleTreeNested({c_.siteOf, c_.leafOf}, c_.hosts());
     plan_.searchMs = static_cast<double>(nowNs() - start) / 1e6;
     uint64_t h = c_.hash();
     for (int v : plan_.variantOf) h = h * 0x100000001b3ull + static_cast<uint64_t>(v + 1);
@@ -153,6 +187,45 @@ class Planner {
     if (best.orders.size() == first.size()) plan_.variantOf.back() = addVariant(0, std::move(best));
   }
 
+  /// What the network between the machines allows of what the machines could do.
+  Status applyFabric() {
+    const FabricFile& f = c_.fabric;
+    if (f.railOnly && plan_.railCrossings > 0)
+      return makeError(Code::InvalidUsage,
+                       "rail_only, but the ring over these {} machines leaves its rail {} times: machines of "
+                       "one kind, or an even number of them, would not",
+                       c_.hosts(), plan_.railCrossings);
+    auto limit = [&](double gbps, std::string what) {
+      if (gbps >= plan_.ringGbps * (1 - 1e-9)) return;
+      plan_.ringGbps = gbps;
+      plan_.limitedBy = std::move(what);
+    };
+    // A group's ring goes out once over what the group's hosts have together; all shards from outside come in
+    // once over the same.
+    auto consider = [&](const std::vector<int>& groupOf, const char* kind, auto wayOut, auto ringLimit) {
+      std::map<int, int> hosts;
+      for (int g : groupOf) ++hosts[g];
+      if (hosts.size() < 2) return;
+      for (auto [group, count] : hosts) {
+        limit(ringLimit(count), fmt::format("the way out of a {} with {} machine(s)", kind, count));
+        const double outside = 1.0 - static_cast<double>(count) / c_.hosts();
+        for (double* total : {&plan_.boundGbps, &plan_.forestGbps})
+          if (*total > 0) *total = std::min(*total, wayOut(count) / outside);
+      }
+    };
+    const double machineGbps = plan_.ringGbps;
+    auto overLeaf = [&](int count) { return count * machineGbps / f.oversubscription; };
+    consider(c_.leafOf, "leaf switch", overLeaf, overLeaf);
+    if (f.siteGbps > 0) {
+      // One machine of a site holds the ring's end there.
+      consider(
+          c_.siteOf, "site", [&](int count) { return count * f.siteGbps; }, [&](int) { return f.siteGbps; });
+    }
+    for (ClusterPlan::Variant& v : plan_.variants)
+      v.ring.interGbps = v.ring.intraGbps = std::min(v.ring.interGbps, plan_.ringGbps / plan_.channels);
+    return {};
+  }
+
   void countCrossings() {
     const int n = c_.hosts();
     for (int i = 0; i < n; ++i) {
@@ -162,7 +235,11 @@ class Planner {
       for (int c = 0; c < plan_.channels; ++c)
         if (railOf(c_.kinds[a.kind], a.ring.nets[c].second) != railOf(c_.kinds[b.kind], b.ring.nets[c].first))
           ++plan_.railCrossings;
-      if (c_.siteOf[plan_.machineOrder[i]] != c_.siteOf[plan_.machineOrder[next]]) ++plan_.siteCrossings;
+      const int here = plan_.machineOrder[i];
+      const int there = plan_.machineOrder[next];
+      if (c_.siteOf[here] != c_.siteOf[there]) ++plan_.siteCrossings;
+      if (c_.leafOf[here] != c_.leafOf[there]) ++plan_.leafCrossings;
+      plan_.siteDistance += distanceOf(c_, c_.siteOf[here], c_.siteOf[there]);
     }
   }
 
@@ -179,8 +256,9 @@ class Planner {
 std::vector<int> machineOrder(const Cluster& c) {
   std::vector<int> order(static_cast<size_t>(c.hosts()));
   std::iota(order.begin(), order.end(), 0);
+  const std::vector<int> place = siteTour(c);
   std::stable_sort(order.begin(), order.end(), [&](int a, int b) {
-    return std::tuple(c.siteOf[a], c.leafOf[a]) < std::tuple(c.siteOf[b], c.leafOf[b]);
+    return std::tuple(place[c.siteOf[a]], c.leafOf[a]) < std::tuple(place[c.siteOf[b]], c.leafOf[b]);
   });
   return order;
 }

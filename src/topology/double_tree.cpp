@@ -57,29 +57,52 @@ std::array<TreeShape, 2> doubleTree(int n) {
   return trees;
 }
 
-std::array<TreeShape, 2> doubleTreeOverSites(const std::vector<int>& siteOf) {
-  std::map<int, int> siteIndex;
-  std::vector<std::vector<int>> members;
-  for (int node : ringOverSites(siteOf)) {
-    auto [at, isNew] = siteIndex.try_emplace(siteOf[node], static_cast<int>(members.size()));
-    if (isNew) members.emplace_back();
-    members[at->second].push_back(node);
-  }
-  std::array<TreeShape, 2> between = doubleTree(static_cast<int>(members.size()));
-  std::array<TreeShape, 2> trees;
-  for (int t = 0; t < 2; ++t) {
-    trees[t].parent.assign(siteOf.size(), -1);
-    std::vector<int> roots;
-    for (const std::vector<int>& site : members) {
-      std::array<TreeShape, 2> inside = doubleTree(static_cast<int>(site.size()));
-      for (size_t i = 0; i < site.size(); ++i)
-        if (inside[t].parent[i] >= 0) trees[t].parent[site[i]] = site[inside[t].parent[i]];
-      roots.push_back(site[inside[t].root()]);
+namespace {
+
+/// Double trees over `nodes` (numbers of the whole), grouped by levels[level] and below.
+void nest(const std::vector<std::vector<int>>& levels, size_t level, const std::vector<int>& nodes,
+          std::array<TreeShape, 2>& trees, std::array<int, 2>& roots) {
+  std::vector<std::vector<int>> groups;
+  if (level < levels.size()) {
+    std::map<int, size_t> index;
+    for (int node : nodes) {
+      auto [at, isNew] = index.try_emplace(levels[level][static_cast<size_t>(node)], groups.size());
+      if (isNew) groups.emplace_back();
+      groups[at->second].push_back(node);
     }
-    for (size_t s = 0; s < members.size(); ++s)
-      if (between[t].parent[s] >= 0) trees[t].parent[roots[s]] = roots[between[t].parent[s]];
+  } else {
+    for (int node : nodes) groups.push_back({node});
   }
+  std::vector<std::array<int, 2>> heads;
+  for (const std::vector<int>& group : groups) {
+    heads.push_back({group[0], group[0]});
+    if (group.size() > 1) nest(levels, level + 1, group, trees, heads.back());
+  }
+  const std::array<TreeShape, 2> between = doubleTree(static_cast<int>(groups.size()));
+  for (size_t t = 0; t < 2; ++t) {
+    for (size_t g = 0; g < groups.size(); ++g) {
+      const int parent = between[t].parent[g];
+      trees[t].parent[static_cast<size_t>(heads[g][t])] =
+          parent < 0 ? -1 : heads[static_cast<size_t>(parent)][t];
+    }
+    roots[t] = heads[static_cast<size_t>(between[t].root())][t];
+  }
+}
+
+}  // namespace
+
+std::array<TreeShape, 2> doubleTreeNested(const std::vector<std::vector<int>>& levels, int nodes) {
+  std::array<TreeShape, 2> trees;
+  for (TreeShape& t : trees) t.parent.assign(static_cast<size_t>(nodes), -1);
+  std::vector<int> all(static_cast<size_t>(nodes));
+  for (int n = 0; n < nodes; ++n) all[static_cast<size_t>(n)] = n;
+  std::array<int, 2> roots{};
+  nest(levels, 0, all, trees, roots);
   return trees;
+}
+
+std::array<TreeShape, 2> doubleTreeOverSites(const std::vector<int>& siteOf) {
+  return doubleTreeNested({siteOf}, static_cast<int>(siteOf.size()));
 }
 
 std::vector<int> ringOverSites(const std::vector<int>& siteOf) {

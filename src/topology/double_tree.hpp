@@ -23,6 +23,10 @@ std::array<TreeShape, 2> doubleTree(int n);
 /// so that each site but the topmost has exactly one edge to another site in each tree.
 std::array<TreeShape, 2> doubleTreeOverSites(const std::vector<int>& siteOf);
 
+/// Groups within groups, outermost level first (sites, then leaf switches): one edge leaves each group of
+/// each level in each tree. `levels` holds a group number per node each.
+std::array<TreeShape, 2> doubleTreeNested(const std::vector<std::vector<int>>& levels, int nodes);
+
 /// Nodes in an order for rings that crosses each site's border once (sites by first appearance, nodes in
 /// theirs).
 std::vector<int> ringOverSites(const std::vector<int>& siteOf);

@@ -138,7 +138,9 @@ OrderedRanks orderRanks(const Cluster& cluster, const RankPlaces& ranks,
       sorter.followCores(ring(kind));
       grouped = true;
     }
-    if (cluster.hosts() > 1)
+    if (cluster.siteNames.size() > 1)
+      result.groupAt.insert(result.groupAt.end(), here.size(), cluster.siteOf[static_cast<size_t>(host)]);
+    else if (cluster.hosts() > 1)
       result.groupAt.insert(result.groupAt.end(), here.size(), host);
     else if (grouped)
       result.groupAt = sorter.groups();

@@ -35,8 +35,8 @@ struct RankPlaces {
 
 struct OrderedRanks {
   std::vector<int> rankAt;   ///< by position
-  std::vector<int> groupAt;  ///< by position: host; on a single host what separates its ranks first (package,
-                             ///< NUMA node, L3)
+  std::vector<int> groupAt;  ///< by position: what separates the ranks first, of site, host, package, NUMA
+                             ///< node and L3
   bool byNumber = false;     ///< nothing speaks against the order of the numbers, and there is one group
 
   uint64_t hash() const;

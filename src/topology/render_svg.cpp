@@ -48,12 +48,13 @@ class Drawer {
 
   std::string svg(const std::vector<Trace>& traces) {
     out_.clear();
+    labels_.clear();
     const double legend = 96;
+    const double width = std::max(layout_.width, 860.0);
     out_ += fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0f} {:.0f}\" width=\"{:.0f}\" "
         "height=\"{:.0f}\" font-family=\"Helvetica,Arial,sans-serif\">\n",
-        std::max(layout_.width, 620.0), layout_.height + legend, std::max(layout_.width, 620.0),
-        layout_.height + legend);
+        width, layout_.height + legend, width, layout_.height + legend);
     out_ += "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
     for (size_t h = 0; h < layout_.hosts.size(); ++h) {
       const Box& b = layout_.hosts[h];
@@ -74,6 +75,7 @@ class Drawer {
            fmt::format("NVSwitch, {:.1f} GB/s each way to each GPU", gbps), "#33500f");
     }
     for (size_t i = 0; i < traces.size(); ++i) draw(traces[i], i);
+    out_ += labels_;  // over the paths, so that they stay legible
     drawLegend(traces);
     out_ += "</svg>\n";
     return out_;
@@ -141,6 +143,14 @@ class Drawer {
         "<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{}\" text-anchor=\"{}\" fill=\"{}\">{}</text>\n", x, y,
         size, anchor, colour, escaped(what));
   }
+  /// Text that paths may cross: drawn after them, with a rim of the ground's colour.
+  void label(double x, double y, double size, std::string_view anchor, std::string_view what,
+             std::string_view colour, std::string_view ground) {
+    labels_ += fmt::format(
+        "<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{}\" text-anchor=\"{}\" fill=\"{}\" stroke=\"{}\" "
+        "stroke-width=\"3\" stroke-linejoin=\"round\" paint-order=\"stroke\">{}</text>\n",
+        x, y, size, anchor, colour, ground, escaped(what));
+  }
   void line(double x1, double y1, double x2, double y2, double width, std::string_view colour,
             const std::string& title) {
     out_ += fmt::format(
@@ -153,18 +163,20 @@ class Drawer {
     const Node& node = g_.nodes[n];
     const Box& b = layout_.boxes[n];
     if (!b.container) return;
-    if (node.type == NodeType::Cpu)
-      rect(b, "#eef3fa", "#5b7fb0", 8);
-    else if (node.type == NodeType::Cache)
-      rect(b, "#e3ecd8", "#8aa36c", 5);
-    else if (node.type == NodeType::Pci)
-      rect(b, "#fdf6e3", "#c5a856", 5);
-    else
-      rect(b, "#fbe9dd", "#cf8f5f", 5);
+    struct Style {
+      const char* fill;
+      const char* stroke;
+      double radius;
+    };
+    const Style style = node.type == NodeType::Cpu     ? Style{"#eef3fa", "#5b7fb0", 8}
+                        : node.type == NodeType::Cache ? Style{"#e3ecd8", "#8aa36c", 5}
+                        : node.type == NodeType::Pci   ? Style{"#fdf6e3", "#c5a856", 5}
+                                                       : Style{"#fbe9dd", "#cf8f5f", 5};
+    rect(b, style.fill, style.stroke, style.radius);
     std::string name = node.name;
     size_t room = static_cast<size_t>(std::max(4.0, (b.w - 10) / 6.2));
     if (name.size() > room) name = name.substr(name.size() - std::min(name.size(), room));
-    text(b.x + 8, b.y + 14, 11, "start", name, "#333333");
+    label(b.x + 8, b.y + 14, 11, "start", name, "#333333", style.fill);
     for (int c = 0; c < static_cast<int>(g_.nodes.size()); ++c)
       if (layout_.parent[c] == n) frames(c);
   }
@@ -175,15 +187,18 @@ class Drawer {
     if (!b.shown || b.container) return;
     if (node.type == NodeType::Gpu) {
       rect(b, "#b9dc8a", "#4f7a16", 5);
-      text(b.cx(), b.cy(), 12, "middle", fmt::format("GPU {}", node.rank), "#1d3004");
-      if (node.sm > 0) text(b.cx(), b.cy() + 14, 9, "middle", fmt::format("sm{}", node.sm), "#3b5713");
+      label(b.cx(), b.cy() + 2, 12, "middle", fmt::format("GPU {}", node.rank), "#1d3004", "#b9dc8a");
+      if (node.sm > 0)
+        label(b.cx(), b.cy() + 15, 9, "middle", fmt::format("sm{}", node.sm), "#3b5713", "#b9dc8a");
     } else if (node.type == NodeType::Net) {
       rect(b, "#f6b98c", "#b5651d", 5);
-      text(b.cx(), b.cy() - 2, node.name.size() > 11 ? 8 : 10, "middle", node.name.substr(0, 15), "#4d2600");
-      text(b.cx(), b.cy() + 11, 9, "middle", fmt::format("{:g} GB/s", node.netGbps), "#6b3d10");
+      label(b.cx(), b.cy() - 2, node.name.size() > 11 ? 8 : 10, "middle", node.name.substr(0, 15), "#4d2600",
+            "#f6b98c");
+      label(b.cx(), b.cy() + 11, 9, "middle", fmt::format("{:g} GB/s", node.netGbps), "#6b3d10", "#f6b98c");
     } else if (node.type == NodeType::Core) {
       rect(b, node.rank >= 0 ? "#b9dc8a" : "#dddddd", "#4f7a16", 3);
-      text(b.cx(), b.cy() + 4, 10, "middle", fmt::format("{}", node.id), "#1d3004");
+      label(b.cx(), b.cy() + 8, 10, "middle", fmt::format("{}", node.id), "#1d3004",
+            node.rank >= 0 ? "#b9dc8a" : "#dddddd");
     }
   }
 
@@ -267,7 +282,7 @@ class Drawer {
 
   void draw(const Trace& t, size_t index) {
     // Each path a little lower than the one before, so that equal ways stay apart.
-    const double step = (g_.hostRanks ? 2.5 : 7.0) * static_cast<double>(index % 4);
+    const double step = (g_.hostRanks ? 2.5 : 5.0) * static_cast<double>(index % 4);
     out_ += fmt::format(
         "<g id=\"{}\" class=\"trace\" fill=\"none\" stroke=\"{}\" stroke-width=\"2.2\" "
         "stroke-opacity=\"0.85\"{}>\n",
@@ -278,8 +293,8 @@ class Drawer {
       const Box& b = layout_.boxes[to];
       if (!a.shown || !b.shown) continue;
       // Above the boxes' middles, bowed upwards, so that a ring reads as a string of arcs.
-      double ay = a.y + a.h * 0.22 + step;
-      double by = b.y + b.h * 0.22 + step;
+      double ay = a.y + a.h * kPathHeight + step;
+      double by = b.y + b.h * kPathHeight + step;
       double distance = std::hypot(a.cx() - b.cx(), ay - by);
       double bow = cores ? 4 : std::min(14 + distance * 0.12, 90.0);
       out_ += fmt::format("<path d=\"M{:.1f},{:.1f} Q{:.1f},{:.1f} {:.1f},{:.1f}\"/>", a.cx(), ay,
@@ -307,7 +322,7 @@ class Drawer {
       out_ += fmt::format(
           "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\" fill=\"{}\" stroke=\"#ffffff\" "
           "stroke-width=\"1\"/>\n",
-          b.cx(), b.y + b.h * 0.22 + step, cores ? 3 : 4, t.colour);
+          b.cx(), b.y + b.h * kPathHeight + step, cores ? 3 : 4, t.colour);
     }
     out_ += "</g>\n";
   }
@@ -343,10 +358,13 @@ class Drawer {
     }
   }
 
+  static constexpr double kPathHeight = 0.16;  // where in a box its paths begin and end, above its name
+
   const Graph& g_;
   const Analysis& a_;
   Layout layout_;
   std::string out_;
+  std::string labels_;
 };
 
 }  // namespace
@@ -367,7 +385,8 @@ std::string renderHtml(const Graph& graph, const Analysis& analysis) {
       "main{flex:1;height:100vh;overflow:auto}label{display:block;padding:1px "
       "0}i{display:inline-block;width:14px;height:4px;margin-right:6px;vertical-align:middle}"
       "button{margin:4px 4px 8px "
-      "0}pre{white-space:pre-wrap;font-size:11px;padding:12px}</style></head><body>\n<nav>\n"
+      "0}pre{white-space:pre;font-size:11px;padding:12px}main "
+      "svg{max-width:100%;height:auto}</style></head><body>\n<nav>\n"
       "<button onclick=\"all_(true)\">all</button><button onclick=\"all_(false)\">none</button>\n";
   for (const Trace& t : traces)
     out += fmt::format(

@@ -142,7 +142,7 @@ TEST(Placement, HostsAreGoneThroughSiteBySite) {
   ranks.places.resize(12);
   OrderedRanks ordered = orderRanks(c, ranks, [](int) { return std::vector<int>(); });
   EXPECT_EQ(ordered.rankAt, (std::vector<int>{0, 4, 8, 2, 6, 10, 1, 5, 9, 3, 7, 11}));
-  EXPECT_EQ(ordered.groupAt, (std::vector<int>{0, 0, 0, 2, 2, 2, 1, 1, 1, 3, 3, 3}));
+  EXPECT_EQ(ordered.groupAt, (std::vector<int>{0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1}));
 }
 
 TEST(Placement, AsManyRanksAsGpusFollowTheGpuRing) {
