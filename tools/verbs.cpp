@@ -11,8 +11,8 @@ std::span<const Verb> verbs() {
       {"plan", "the program that ranks play for a collective call", planMain},
       {"verify", "prove the built-in plans, or plans of your own", verifyMain},
       {"simulate", "what a collective would take on machines that are not here", simulateMain},
+      {"explain", "which algorithm a call would get, and why the others lost", explainMain},
       // Planned. They answer that they are not built; --help does not show them.
-      {"explain", "", nullptr},
       {"calibrate", "", nullptr},
       {"trace", "", nullptr},
   };

@@ -31,5 +31,6 @@ int doctorMain(int argc, char** argv);
 int planMain(int argc, char** argv);
 int verifyMain(int argc, char** argv);
 int simulateMain(int argc, char** argv);
+int explainMain(int argc, char** argv);
 
 }  // namespace tutti::tools

@@ -319,6 +319,20 @@ std::vector<Scheme> schemesFor(const Scenario& s, const Network& network) {
   return found;
 }
 
+void setSize(algos::Request& request, size_t bytes) {
+  size_t count = bytes / request.elementBytes();
+  switch (request.collective) {
+    case Collective::AllReduce:
+    case Collective::Broadcast:
+    case Collective::Reduce:
+      break;
+    default:
+      count /= static_cast<size_t>(request.nRanks);
+      break;
+  }
+  request.count = std::max<size_t>(1, count);
+}
+
 double algorithmBytes(const algos::Request& r) {
   const auto bytes = static_cast<double>(r.bytes());
   switch (r.collective) {

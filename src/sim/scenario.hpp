@@ -61,6 +61,9 @@ std::vector<Scheme> schemesFor(const Scenario& scenario, const Network& network)
 /// Messages that a workload will send, from a sample of its ranks.
 Result<uint64_t> estimateMessages(const Workload& workload);
 
+/// The perf programs' size is that of the larger buffer; a request's count is of one block where there are
+/// blocks.
+void setSize(algos::Request& request, size_t bytes);
 /// Bytes that nccl-tests count for algbw, and busbw / algbw.
 double algorithmBytes(const algos::Request& request);
 double busFactor(const algos::Request& request);

@@ -37,23 +37,6 @@ struct Row {
   double busbw() const { return algbw() * sim::busFactor(request); }
 };
 
-/// The perf programs' size is that of the larger buffer; a request's count is of one block where there are
-/// blocks.
-void setSize(algos::Request& request, size_t bytes) {
-  using algos::Collective;
-  size_t count = bytes / request.elementBytes();
-  switch (request.collective) {
-    case Collective::AllReduce:
-    case Collective::Broadcast:
-    case Collective::Reduce:
-      break;
-    default:
-      count /= static_cast<size_t>(request.nRanks);
-      break;
-  }
-  request.count = std::max<size_t>(1, count);
-}
-
 Result<Row> runOne(const sim::Scenario& scenario, const sim::Scheme& scheme, sim::Network& network) {
   Row row;
   row.request = scenario.request;
@@ -128,7 +111,7 @@ Status simulateAll(const ScenarioLine& line, const std::string& algorithms, cons
   std::vector<std::string> notes;
   bool head = false;
   for (size_t bytes : sizes) {
-    setSize(scenario.request, bytes);
+    sim::setSize(scenario.request, bytes);
     std::optional<Row> best;
     std::optional<Error> refused;
     for (const sim::Scheme& scheme : schemes.empty() ? sim::schemesFor(scenario, *network) : schemes) {

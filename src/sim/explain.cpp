@@ -1,0 +1,113 @@
+#include "sim/explain.hpp"
+
+#include <algorithm>
+
+namespace tutti::sim {
+namespace {
+
+struct Part {
+  const char* name;
+  TimePs Split::*value;
+};
+constexpr Part kParts[] = {
+    {"latency", &Split::latency}, {"wire", &Split::wire}, {"reduce", &Split::work}, {"wait", &Split::wait}};
+
+void readLinks(const Network& network, Candidate& c) {
+  uint32_t fullest = 0, queue = 0;
+  const auto& links = network.links();
+  for (uint32_t l = 1; l < links.size(); ++l) {
+    if (links[l].busy > links[fullest].busy) fullest = l;
+    if (links[l].queued > links[queue].queued) queue = l;
+  }
+  c.fullestLink = network.linkName(fullest);
+  if (c.time > 0) c.fullestBusy = static_cast<double>(links[fullest].busy) / static_cast<double>(c.time);
+  if (links[queue].queued > 0) c.longestQueue = network.linkName(queue);
+}
+
+/// What it spends more on than the winner, the largest first.
+std::string whyLost(const Candidate& loser, const Candidate& winner) {
+  std::string text =
+      fmt::format("{:.2f} times as long", static_cast<double>(loser.time) / static_cast<double>(winner.time));
+  std::vector<std::pair<TimePs, const char*>> more;
+  for (const Part& part : kParts) {
+    const TimePs difference = loser.split.*part.value - winner.split.*part.value;
+    if (10 * difference > loser.time - winner.time) more.emplace_back(difference, part.name);
+  }
+  std::sort(more.begin(), more.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  for (const auto& [difference, name] : more)
+    text += fmt::format(", {:+.2f} us {}", usFromPs(difference), name);
+  if (!more.empty() && std::string_view(more.front().second) == "wait" && !loser.longestQueue.empty())
+    text += fmt::format(" (queue at {})", loser.longestQueue);
+  if (!more.empty() && std::string_view(more.front().second) == "wire")
+    text += fmt::format(" ({} is {:.0f} % busy)", loser.fullestLink, loser.fullestBusy * 100);
+  return text;
+}
+
+bool isLeftOut(const Scheme& scheme, const std::vector<std::string>& without) {
+  for (const std::string& name : without) {
+    if (scheme.name == name || scheme.name.substr(0, scheme.name.find('/')) == name ||
+        (scheme.twoLevel && name == "2level")) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<Explanation> explain(const Scenario& scenario, Network& network,
+                            const std::vector<std::string>& without) {
+  for (const std::string& name : without)
+    TUTTI_TRY([&]() -> Status {
+      auto scheme = schemeFromName(name);
+      if (!scheme.ok()) return std::move(scheme).error().context("without");
+      return {};
+    }());
+  Explanation result;
+  for (const Scheme& scheme : schemesFor(scenario, network)) {
+    if (isLeftOut(scheme, without)) continue;
+    Candidate c;
+    c.scheme = scheme;
+    auto prepared = prepare(scenario, scheme, network);
+    if (!prepared.ok()) {
+      c.refused = prepared.error().message();
+      result.candidates.push_back(std::move(c));
+      continue;
+    }
+    prepared->options.split = true;
+    auto report = simulate(network, prepared->workload, prepared->options);
+    if (!report.ok()) {
+      c.refused = report.error().message();
+      result.candidates.push_back(std::move(c));
+      continue;
+    }
+    c.time = report->end;
+    c.split = report->split;
+    c.notes = prepared->notes;
+    readLinks(network, c);
+    const auto* cluster = dynamic_cast<const ClusterNetwork*>(&network);
+    if (cluster != nullptr && cluster->hostRanks() && cluster->machines() == 1) {
+      algos::Request request = scenario.request;
+      request.nRanks = network.nRanks();
+      c.modelUs = algos::predictUs(request, scheme.algorithm, scheme.protocol, algos::Machine());
+    }
+    result.candidates.push_back(std::move(c));
+  }
+  if (result.candidates.empty()) {
+    return makeError(Code::InvalidUsage, "no algorithm is left for {} here",
+                     algos::nameOf(scenario.request.collective));
+  }
+  std::stable_sort(result.candidates.begin(), result.candidates.end(),
+                   [](const Candidate& a, const Candidate& b) {
+                     return a.refused.empty() != b.refused.empty() ? a.refused.empty() : a.time < b.time;
+                   });
+  const Candidate& winner = result.candidates.front();
+  if (!winner.refused.empty())
+    return makeError(Code::InvalidUsage, "{}: {}", winner.scheme.name, winner.refused);
+  for (Candidate& c : result.candidates) {
+    if (c.refused.empty()) c.verdict = &c == &winner ? "chosen" : whyLost(c, winner);
+  }
+  return result;
+}
+
+}  // namespace tutti::sim
