@@ -1,8 +1,12 @@
 // `tutti plan`: shows the program that a rank plays for a call.
 #include <CLI/CLI.hpp>
+#include <fstream>
 
 #include "algos/algorithm.hpp"
+#include "algos/draw.hpp"
 #include "algos/selector.hpp"
+#include "algos/text.hpp"
+#include "algos/verify_matrix.hpp"
 #include "core/bytes.hpp"
 #include "plan/plan_json.hpp"
 #include "verbs.hpp"
@@ -64,6 +68,7 @@ int planMain(int argc, char** argv) {
   Line line;
   line.request.nRanks = 4;
   line.limits.boards = true;
+  std::string picture;
   bool json = false, text = false, noBoards = false;
   app.add_option("COLLECTIVE", line.collective, "allreduce, broadcast, reduce, allgather, ...")->required();
   app.add_option("--ranks,-n", line.request.nRanks, "ranks")
@@ -88,6 +93,7 @@ int planMain(int argc, char** argv) {
       ->check(CLI::Range(0, 1 << 20));
   app.add_flag("--text", text, "as text (the default)");
   app.add_flag("--json", json, "as JSON");
+  app.add_option("--svg", picture, "draws all ranks' plans into this file; - is the standard output");
   CLI11_PARSE(app, argc, argv);
 
   if (text && json) return usage("--text or --json, not both");
@@ -122,6 +128,20 @@ int planMain(int argc, char** argv) {
                     line.algorithm.empty() ? "any algorithm" : line.algorithm,
                     line.protocol.empty() ? "simple or ll" : line.protocol,
                     noBoards ? " between ranks that share no memory" : " (or a board slot is too small)"));
+  }
+  if (!picture.empty()) {
+    Result<std::vector<Plan>> plans =
+        buildPlans(line.request, choices.front().algorithm, choices.front().protocol, line.limits);
+    if (!plans.ok()) return usage(plans.error().message());
+    Result<std::string> svg = drawSvg(*plans);
+    if (!svg.ok()) return usage(svg.error().message());
+    if (picture == "-") {
+      fmt::print("{}", *svg);
+      return kExitOk;
+    }
+    std::ofstream file(picture);
+    if (!(file << *svg)) return usage(fmt::format("--svg {}: cannot be written", picture));
+    return kExitOk;
   }
   nlohmann::json array = nlohmann::json::array();
   for (int rank = first; rank <= last; ++rank) {

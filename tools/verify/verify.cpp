@@ -6,9 +6,9 @@
 #include <sstream>
 #include <thread>
 
-#include "algos/text.hpp"
 #include "algos/verify_matrix.hpp"
 #include "core/bytes.hpp"
+#include "plan/plan_json.hpp"
 #include "verbs.hpp"
 
 namespace tutti::tools {
@@ -59,7 +59,7 @@ int verifyFile(const std::string& name, const VerifyOptions& options) {
     }
     text << file.rdbuf();
   }
-  Result<std::vector<Plan>> plans = parsePlans(text.str());
+  Result<std::vector<Plan>> plans = readPlans(text.str());
   if (!plans.ok()) {
     fmt::print(stderr, "tutti verify: {}: {}\n", name, plans.error().message());
     return kExitFailed;
@@ -92,10 +92,11 @@ int verifyMain(int argc, char** argv) {
   bool everything = false;
   unsigned threads = std::max(1u, std::thread::hardware_concurrency());
   VerifyOptions options;
-  app.add_option(
-      "ALGO|FILE", what,
-      "an algorithm, or a file with the plans of all ranks as `tutti plan --rank all` writes them; - is "
-      "the standard input");
+  app.add_option("ALGO|FILE", what,
+                 "an algorithm, or a file with the plans of all ranks as `tutti plan --rank all` writes "
+                 "them, text or JSON; - "
+                 "is "
+                 "the standard input");
   app.add_flag("--all", everything, "all algorithms");
   app.add_option("--ranks", ranks, "rank counts of the matrix: 64 or 1-64")->capture_default_str();
   app.add_option("--threads", threads, "threads to use")->check(CLI::Range(1, 1024));

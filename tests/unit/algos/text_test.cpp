@@ -11,6 +11,22 @@ namespace {
 
 using testing::forEachPlanSet;
 
+TEST(PlanText, PatternsAndScratch) {
+  const std::string text =
+      "plan AllToAll ranks=2 rank=0 count=10 type=float op=sum root=0 algorithm=bruck protocol=simple "
+      "layout=perRank blocks=8 chunk=4 boards=no inplace=no scratch=4\n"
+      "lane channel=0 part=0/1\n"
+      "  copy input[6+1k mod 8 + 3 span 4 run 2 jump -2] into scratch[0 span 4 pace 2] x2\n";
+  auto plan = parsePlan(text);
+  ASSERT_TRUE(plan.ok()) << plan.error().message();
+  EXPECT_EQ(plan->scratchBlocks, 4);
+  const BlockRef& src = plan->lanes[0].steps[0].src;
+  EXPECT_EQ(std::vector<int>({src.at(1, 0), src.at(1, 1), src.at(1, 2), src.at(1, 3)}),
+            std::vector<int>({10, 11, 8, 9}));
+  EXPECT_EQ(plan->lanes[0].steps[0].dst.at(0, 3), 6);
+  EXPECT_EQ(toText(*plan), text);
+}
+
 TEST(PlanText, EveryPlanRoundTrips) {
   int plans = 0;
   for (int n : {2, 3, 4, 5, 8, 13}) {
