@@ -100,7 +100,8 @@ class Director {
     }
     Play play{rank, lane, time, &step, ""};
     const BlockRef& sized = step.dst.buffer != Buffer::None ? step.dst : step.src;
-    if (sized.buffer != Buffer::None) play.blocks = (sized.buffer == Buffer::Scratch ? "s" : "") + blocksOf(sized, k);
+    if (sized.buffer != Buffer::None)
+      play.blocks = (sized.buffer == Buffer::Scratch ? "s" : "") + blocksOf(sized, k);
     const int self = static_cast<int>(plays_.size());
     for (const auto& [from, board] : sources) {
       play.time = std::max(play.time, plays_[from].time + 1);

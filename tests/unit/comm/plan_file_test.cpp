@@ -8,8 +8,8 @@
 #include <random>
 #include <thread>
 
-#include "algos/verify_matrix.hpp"
 #include "algos/plan_book.hpp"
+#include "algos/verify_matrix.hpp"
 #include "comm/comm.hpp"
 #include "core/param.hpp"
 #include "unit/algos/mutants.hpp"
