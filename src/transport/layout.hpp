@@ -22,6 +22,8 @@ inline constexpr int kP2pChannel = 2;
 inline constexpr int kBoards = 2;    ///< boards per rank
 inline constexpr int kSignals = 16;  ///< one-sided signal counters per sender
 inline constexpr size_t kLineBytes = 64;
+inline constexpr uint32_t kFreedSlots =
+    32;  ///< the last so many freed allocations are told to peers by number
 inline constexpr uint32_t kLLDepth =
     16;  ///< LL slots of a FIFO or board: small, so that senders rarely ask for the head
 inline constexpr size_t kLLLineData = 56;  ///< payload of a line that carries its own flag
@@ -96,16 +98,25 @@ struct Geometry {
   static constexpr size_t page(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 };
 
+/// Which of the owner's shared allocations are gone, so that peers unmap them: a ring of their numbers.
+/// SYNC POINT: `count` (release by the owner, acquire by peers) publishes the numbers before it.
+struct FreedList {
+  std::atomic<uint64_t> count;
+  std::atomic<uint32_t> numbers[kFreedSlots];
+};
+
 /// First page of a segment.
 struct SegmentHeader {
   static constexpr uint64_t kMagic = 0x5455545449534547;  // "TUTTISEG"
-  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kVersion = 2;
   uint64_t magic;
   uint32_t version;
   int32_t rank;
   uint64_t commHash;
   Geometry geometry;
+  FreedList freed;
 };
+static_assert(sizeof(SegmentHeader) <= Geometry::kPage);
 
 /// A FIFO as one side sees it: pointers into the receiver's segment (or into a network proxy's memory).
 struct FifoView {

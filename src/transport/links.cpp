@@ -31,6 +31,7 @@ Result<std::unique_ptr<Links>> Links::create(control::ControlPlane& control, con
   publishLocalSegment(control.commHash(), control.rank(), links->segment_);
   links->chooseRoutes(options.forceNetwork);
   links->peerSegments_.resize(n);
+  links->peerFreedSeen_.resize(n);
   links->peerSegments_[control.rank()] = links->segment_;
   links->sendEnds_.resize(static_cast<size_t>(n) * kChannels);
   links->recvEnds_.resize(static_cast<size_t>(n) * kChannels);
@@ -153,15 +154,54 @@ Status Links::connectBoards(const control::Wait& wait) {
 }
 
 std::optional<SharedSpot> Links::share(const void* buffer, size_t bytes) {
+  if (freedCount() != freedSeen_) [[unlikely]]
+    sweepOffers();
   std::optional<SharedSpot> spot = findShared(buffer, bytes);
   if (!spot) return std::nullopt;
-  if (!offered_[spot->allocation]) {
+  if (!offered_.contains(spot->allocation)) {
     auto fd = duplicateSharedFd(spot->allocation);
     if (!fd.ok()) return std::nullopt;
     control_.offerFd(kFirstAllocationName + spot->allocation, std::move(fd).value());
-    offered_[spot->allocation] = true;
+    offered_.insert(spot->allocation);
   }
   return spot;
+}
+
+void Links::sweepOffers() {
+  freedSeen_ = freedCount();
+  FreedList& list = segment_->freed();
+  std::erase_if(offered_, [&](uint32_t allocation) {
+    if (sharedBase(allocation) != nullptr) return false;
+    control_.withdrawFd(kFirstAllocationName + allocation);
+    const uint64_t count =
+        list.count.load(std::memory_order_relaxed);  // relaxed: this thread alone writes it
+    list.numbers[count % kFreedSlots].store(allocation, std::memory_order_relaxed);
+    list.count.store(count + 1, std::memory_order_release);
+    return true;
+  });
+}
+
+void Links::sweepMappings(int peer) {
+  const FreedList& list = peerSegments_[peer]->freed();
+  const uint64_t count = list.count.load(std::memory_order_acquire);
+  uint64_t& seen = peerFreedSeen_[peer];
+  if (count == seen) return;
+  // A ring that has gone round does not tell all: then everything goes, and what is still alive is mapped
+  // anew.
+  const bool all = count - seen > kFreedSlots / 2;
+  auto gone = [&](uint32_t allocation) {
+    for (uint64_t i = seen; i < count; ++i) {
+      if (list.numbers[i % kFreedSlots].load(std::memory_order_relaxed) == allocation) return true;
+    }
+    return false;
+  };
+  std::erase_if(mappings_, [&](const auto& entry) {
+    if (static_cast<int>(entry.first >> 32) != peer) return false;
+    if (!all && !gone(static_cast<uint32_t>(entry.first))) return false;
+    munmap(entry.second.base, entry.second.bytes);
+    return true;
+  });
+  seen = count;
 }
 
 Result<std::byte*> Links::mapped(int peer, uint32_t allocation, uint64_t offset, const control::Wait& wait) {
@@ -171,6 +211,7 @@ Result<std::byte*> Links::mapped(int peer, uint32_t allocation, uint64_t offset,
       return makeError(Code::InvalidUsage, "rank {} has freed the buffer of a call in progress", peer);
     return base + offset;
   }
+  if (peerSegments_[peer]) sweepMappings(peer);
   Mapping& mapping = mappings_[static_cast<uint64_t>(peer) << 32 | allocation];
   if (mapping.base == nullptr) {
     TUTTI_ASSIGN(UniqueFd fd, control_.fetchFd(peer, kFirstAllocationName + allocation, wait));

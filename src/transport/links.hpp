@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "control/control_plane.hpp"
@@ -79,6 +80,10 @@ class Links {
  private:
   Links(control::ControlPlane& control, Geometry geometry) : control_(control), geometry_(geometry) {}
   void chooseRoutes(bool forceNetwork);
+  /// Withdraws what has been freed here and tells the peers.
+  void sweepOffers();
+  /// Unmaps what `peer` has freed since the last look.
+  void sweepMappings(int peer);
   Result<NetProxy*> proxy();
 
   struct Mapping {
@@ -100,7 +105,9 @@ class Links {
   std::vector<BoardPeer> boardPeers_;
   std::unique_ptr<NetProxy> proxy_;
   std::unordered_map<uint64_t, Mapping> mappings_;  ///< by peer << 32 | allocation
-  std::unordered_map<uint32_t, bool> offered_;
+  std::unordered_set<uint32_t> offered_;
+  uint64_t freedSeen_ = 0;               ///< of this process, freedCount()
+  std::vector<uint64_t> peerFreedSeen_;  ///< of each peer's FreedList
 };
 
 }  // namespace tutti::transport

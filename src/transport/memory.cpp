@@ -24,6 +24,7 @@ struct Registry {
   std::shared_mutex mutex;
   std::map<uintptr_t, Allocation> byBase;
   uint32_t nextNumber = 1;
+  std::atomic<uint64_t> freed{0};
   std::atomic<size_t> count{
       0};  ///< lets findShared() answer without the lock where nobody uses shared allocations
 };
@@ -57,6 +58,7 @@ Result<void*> allocateShared(size_t bytes) {
 
 Status freeShared(void* pointer) {
   size_t mapped = 0;
+  UniqueFd fd;
   {
     std::unique_lock lock(registry().mutex);
     auto it = registry().byBase.find(reinterpret_cast<uintptr_t>(pointer));
@@ -65,9 +67,14 @@ Status freeShared(void* pointer) {
                        "{} was not allocated by ncclMemAlloc, or has been freed already", pointer);
     }
     mapped = it->second.mappedBytes;
+    fd = std::move(it->second.fd);
     registry().byBase.erase(it);
     registry().count.fetch_sub(1, std::memory_order_relaxed);
+    registry().freed.fetch_add(1, std::memory_order_relaxed);
   }
+  // The pages go now; descriptors and mappings that peers still have hold nothing any more. They let go of
+  // those at their next call (Links::sweep). No truncation: a peer that looks once more must not get SIGBUS.
+  (void)fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(mapped));
   munmap(pointer, mapped);
   return {};
 }
@@ -84,6 +91,10 @@ std::optional<SharedSpot> findShared(const void* pointer, size_t bytes) {
   uint64_t offset = address - it->first;
   if (offset > it->second.mappedBytes || bytes > it->second.mappedBytes - offset) return std::nullopt;
   return SharedSpot{it->second.number, offset, it->second.mappedBytes};
+}
+
+uint64_t freedCount() {
+  return registry().freed.load(std::memory_order_relaxed);  // relaxed: see findShared()
 }
 
 void* sharedBase(uint32_t allocation) {

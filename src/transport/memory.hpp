@@ -27,6 +27,9 @@ Status freeShared(void* pointer);
 std::optional<SharedSpot> findShared(const void* pointer, size_t bytes);
 /// The start of an allocation of this process, or null if it has been freed.
 void* sharedBase(uint32_t allocation);
+/// How many have been freed so far: whoever keeps something by an allocation's number looks whether it is
+/// time to let go.
+uint64_t freedCount();
 /// A new descriptor of the allocation's memory.
 Result<UniqueFd> duplicateSharedFd(uint32_t allocation);
 

@@ -33,6 +33,7 @@ class Segment {
   std::atomic<uint64_t>& signal(int sender, int index) const {
     return signalAt(base_, geometry_, sender, index);
   }
+  FreedList& freed() const { return reinterpret_cast<SegmentHeader*>(base_)->freed; }
   Doorbell& doorbell() const { return doorbellAt(base_, geometry_); }
 
  private:

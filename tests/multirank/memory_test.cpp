@@ -1,7 +1,10 @@
 // Buffers from ncclMemAlloc, windows, and one-sided calls, between threads and between processes.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "operations.hpp"
 #include "ranks.hpp"
@@ -156,6 +159,68 @@ std::string allocateAnew(int rank, int n, ncclComm_t comm) {
   return "";
 }
 
+int countLines(const char* path) {
+  std::ifstream file(path);
+  int lines = 0;
+  for (std::string line; std::getline(file, line);) ++lines;
+  return lines;
+}
+int countDescriptors() {
+  int count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    (void)entry;
+    ++count;
+  }
+  return count;
+}
+/// Bytes of shared memory that this process has touched and that still exist.
+long sharedKiB() {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("RssShmem:")) return std::stol(line.substr(9));
+  }
+  return 0;
+}
+
+/// Buffers that come and go leave nothing: no descriptor, no mapping, no memory, here or at the peers.
+std::string allocateForever(int rank, int n, ncclComm_t comm) {
+  constexpr size_t kCount = 64 * 1024;
+  const bool longRun = getenv("TUTTI_TEST_QUICK") == nullptr;
+  int descriptors = 0;
+  int mappings = 0;
+  long kiB = 0;
+  void* kept = nullptr;
+  RANK_TRY(ncclMemAlloc(&kept, kCount * sizeof(float)));
+  for (int turn = 0; turn < (longRun ? 3000 : 300); ++turn) {
+    void* in = nullptr;
+    RANK_TRY(ncclMemAlloc(&in, kCount * sizeof(float)));
+    auto* values = static_cast<float*>(in);
+    values[0] = values[kCount - 1] = static_cast<float>(rank + turn);
+    RANK_TRY(ncclAllReduce(in, kept, kCount, ncclFloat32, ncclSum, comm, nullptr));
+    const int sum = n * (n - 1) / 2 + n * turn;
+    for (size_t i : {size_t{0}, kCount - 1}) {
+      if (static_cast<float*>(kept)[i] != static_cast<float>(sum))
+        return "turn " + std::to_string(turn) + ": wrong sum";
+    }
+    RANK_TRY(ncclMemFree(in));
+    if (turn == 100) {
+      descriptors = countDescriptors();
+      mappings = countLines("/proc/self/maps");
+      kiB = sharedKiB();
+    }
+  }
+  RANK_TRY(ncclMemFree(kept));
+  // Peers may be a few turns behind with what they have let go of.
+  constexpr int kSlack = 40;
+  if (countDescriptors() > descriptors + kSlack)
+    return std::to_string(countDescriptors()) + " descriptors after " + std::to_string(descriptors);
+  if (countLines("/proc/self/maps") > mappings + kSlack)
+    return std::to_string(countLines("/proc/self/maps")) + " mappings after " + std::to_string(mappings);
+  if (sharedKiB() > kiB + kSlack * 256)
+    return std::to_string(sharedKiB()) + " KiB of shared memory after " + std::to_string(kiB);
+  return "";
+}
+
 std::string sendShared(int rank, int n, ncclComm_t comm) {
   for (size_t count : {size_t{10}, size_t{2000}, size_t{200'000}}) {
     std::vector<std::unique_ptr<Part>> parts;
@@ -197,6 +262,9 @@ std::string all(int rank, int n, ncclComm_t comm) {
 TEST(A_Processes, SharedBuffers) {
   for (int n : {2, 3}) EXPECT_EQ(ranks::asProcesses(n, all), "") << n;
 }
+TEST(A_Processes, BuffersThatComeAndGoLeaveNothing) {
+  EXPECT_EQ(ranks::asProcesses(2, allocateForever), "");
+}
 TEST(A_Processes, SharedBuffersByEachAlgorithm) {
   for (const char* algorithm : {"ring", "oneshot", "twoshot", "tree", "rd", "pairwise"}) {
     ranks::Settings settings(
@@ -213,6 +281,10 @@ TEST(A_Processes, SharedBuffersByEachAlgorithm) {
 }
 TEST(B_Threads, SharedBuffers) {
   for (int n : {1, 4}) EXPECT_EQ(ranks::asThreads(n, all), "") << n;
+}
+
+TEST(B_Threads, BuffersThatComeAndGoLeaveNothing) {
+  EXPECT_EQ(ranks::asThreads(2, allocateForever), "");
 }
 
 TEST(B_Threads, WindowsInAGroup) {
