@@ -1,6 +1,27 @@
 #include "api/checks.hpp"
 
+#include <sys/mman.h>
+
+#include "core/param.hpp"
+
 namespace tutti::api {
+
+std::atomic<bool> gCheckPointers{false};
+
+void readCheckSettings() {
+  gCheckPointers.store(params::getBool("NCCL_CHECK_POINTERS"), std::memory_order_relaxed);
+}
+
+Status checkMapped(const char* name, const void* buffer, size_t bytes) {
+  constexpr uintptr_t kPage = 4096;
+  if (bytes == 0) return {};
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(buffer) / kPage * kPage;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(buffer) + bytes;
+  // Does nothing on Linux but say ENOMEM where a page is not mapped.
+  if (end > begin && msync(reinterpret_cast<void*>(begin), end - begin, MS_ASYNC) == 0) return {};
+  return makeError(Code::InvalidArgument,
+                   "{} {} of {} bytes is not all mapped memory (NCCL_CHECK_POINTERS=1)", name, buffer, bytes);
+}
 
 Error badType(int type) {
   return makeError(Code::InvalidArgument,

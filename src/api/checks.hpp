@@ -2,6 +2,7 @@
 // of the way.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -14,6 +15,16 @@ Error badType(int type);
 Error badOp(int op);
 Error badRank(const char* what, int rank, int nRanks);
 Error tooLarge(size_t count, DataType type, size_t blocks);
+
+/// NCCL_CHECK_POINTERS, as read when the last communicator was made or the settings were reloaded.
+extern std::atomic<bool> gCheckPointers;
+void readCheckSettings();
+/// REQUIRES gCheckPointers. An error if part of the buffer is not mapped memory.
+Status checkMapped(const char* name, const void* buffer, size_t bytes);
+inline bool checksPointers() {
+  return gCheckPointers.load(
+      std::memory_order_relaxed);  // relaxed: a setting, nothing hangs on when it is seen
+}
 
 /// Reads a value that may not be one of its enumerators.
 template <typename Enum>

@@ -42,6 +42,20 @@ bool needsRecv(bool isRoot) {
   return kind == Collective::Reduce || kind == Collective::Gather ? isRoot : true;
 }
 
+/// NCCL_CHECK_POINTERS: the buffers that this rank must bring, as long as the collective has them.
+template <Collective kind>
+Status checkBuffers(const Raw& raw, int nRanks, bool isRoot) {
+  constexpr bool wideSend =
+      kind == Collective::ReduceScatter || kind == Collective::AllToAll || kind == Collective::Scatter;
+  constexpr bool wideRecv =
+      kind == Collective::AllGather || kind == Collective::AllToAll || kind == Collective::Gather;
+  const size_t bytes = raw.count * sizeOf(static_cast<DataType>(rawValue(raw.type)));
+  const auto ranks = static_cast<size_t>(nRanks);
+  if (needsSend<kind>(isRoot)) TUTTI_TRY(checkMapped("sendbuff", raw.send, wideSend ? bytes * ranks : bytes));
+  if (needsRecv<kind>(isRoot)) TUTTI_TRY(checkMapped("recvbuff", raw.recv, wideRecv ? bytes * ranks : bytes));
+  return {};
+}
+
 template <Collective kind>
 Status check(const Raw& raw, const Communicator& comm) {
   const int type = rawValue(raw.type);
@@ -67,6 +81,8 @@ Status check(const Raw& raw, const Communicator& comm) {
       return nullArgument("sendbuff");
     if (raw.recv == nullptr && needsRecv<kind>(isRoot)) [[unlikely]]
       return nullArgument("recvbuff");
+    if (checksPointers()) [[unlikely]]
+      return checkBuffers<kind>(raw, nRanks, isRoot);
   }
   return {};
 }

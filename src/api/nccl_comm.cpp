@@ -37,6 +37,7 @@ Result<bool> freeHandle(const void* comm) {
 
 /// Gives `made` a handle in *out. If it was made in a group and that fails, *out becomes NULL again.
 Status publish(NewComm made, ncclComm_t* out) {
+  readCheckSettings();
   auto entry = std::make_unique<CommEntry>();
   entry->comm = made;
   TUTTI_ASSIGN(void* handle, gComms.value.insert(std::move(entry)));

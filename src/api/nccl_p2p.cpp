@@ -21,6 +21,8 @@ Status checkMessage(const Communicator& comm, const char* buffName, const void* 
     return tooLarge(count, dataType, 1);
   if (buff == nullptr && count != 0) [[unlikely]]
     return nullArgument(buffName);
+  if (checksPointers()) [[unlikely]]
+    return checkMapped(buffName, buff, count * sizeOf(dataType));
   return {};
 }
 

@@ -231,6 +231,7 @@ TUTTI_OWN_API(ncclResult_t, tuttiParamsReload, (void)) {
   return guard("tuttiParamsReload", []() -> Status {
     params::reload();
     log::reset();
+    readCheckSettings();
     return params::checkAll();
   });
 }

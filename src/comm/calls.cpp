@@ -173,7 +173,11 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     plan.algorithm = algos::Algorithm::Pairwise;
     plan.rank = rank_;
     plan.layout = algos::Layout::PerRank;
-    plan.chunkCount = selector_->limits().slotBytes / request.elementBytes();
+    size_t chunkBytes = selector_->limits().slotBytes;
+    const int peer = std::max(key.sendTo, key.recvFrom);
+    if (netChunkBytes_ > 0 && links_->route(peer) == transport::Route::Tcp)
+      chunkBytes = std::min<size_t>(chunkBytes, netChunkBytes_);
+    plan.chunkCount = std::max<size_t>(1, chunkBytes / request.elementBytes());
     algos::Step step;
     const algos::BlockRef block{key.sendTo >= 0 ? algos::Buffer::Input : algos::Buffer::Output, {}, 1};
     if (key.sendTo >= 0) {

@@ -31,6 +31,8 @@ struct SelfInfo {
   uint64_t boardBytes = 0;
   uint64_t llMaxBytes = UINT64_MAX;
   uint64_t deterministic = 0;
+  uint64_t llLines = 0;            ///< 0: as the transport has it
+  uint64_t netChunkBytes = 0;      ///< of send and receive between hosts; 0: a slot
   uint64_t directMinBytes = 4096;  ///< 0: ranks do not read each other's buffers
   TopologyNote topology;
   char algorithms[256] = {};
@@ -90,6 +92,12 @@ Result<SelfInfo> localInfo() {
     info.slotBytes = std::min(info.slotBytes, paged(params::getInt("NCCL_BUFFSIZE") / info.depth));
   }
   info.boardBytes = 2 * info.slotBytes;
+  if (const int64_t bytes = params::getInt("NCCL_LL_BUFFSIZE"); bytes > 0) {
+    const uint64_t lines = static_cast<uint64_t>(bytes) / (transport::kLLDepth * transport::kLineBytes);
+    info.llLines = std::clamp<uint64_t>(lines, 2, 256);
+  }
+  if (params::isSet("NCCL_P2P_NET_CHUNKSIZE"))
+    info.netChunkBytes = static_cast<uint64_t>(params::getInt("NCCL_P2P_NET_CHUNKSIZE"));
   if (params::getBool("NCCL_P2P_DISABLE") || params::getString("TUTTI_TRANSPORT") == "shm")
     info.directMinBytes = 0;
   info.deterministic = params::getBool("TUTTI_DETERMINISTIC");
@@ -210,7 +218,9 @@ Status Communicator::startChecked(const Connect& connect) {
   linkOptions.geometry.slotBytes =
       nRanks_ > 32 ? std::min<uint64_t>(agreed.slotBytes, 65536) : agreed.slotBytes;
   linkOptions.geometry.boardBytes = nRanks_ > kMostBoardRanks ? 0 : agreed.boardBytes;
+  if (agreed.llLines > 0) linkOptions.geometry.llLines = static_cast<uint32_t>(agreed.llLines);
   linkOptions.forceNetwork = agreed.forceNetwork != 0;
+  netChunkBytes_ = agreed.netChunkBytes;
   TUTTI_ASSIGN(links_, transport::Links::create(*control_, linkOptions));
   bell->attach(links_->sharedSegment());
 

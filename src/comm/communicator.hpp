@@ -207,6 +207,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::optional<algos::Selector> sharedSelector_;  ///< for buffers within reach of all ranks
   std::unordered_map<uint64_t, bool> sharedFlags_;
   PlanCache plans_;
+  uint64_t netChunkBytes_ = 0;  ///< NCCL_P2P_NET_CHUNKSIZE of rank 0; 0: not set
   uint64_t callNumber_ = 0;
   uint64_t p2pNumber_ = 0;
   uint64_t splits_ = 0;

@@ -125,8 +125,17 @@ void Rendezvous::onCheckIn(const LinkPtr& link, const CheckInMsg& message, const
     welcome(link);
   }
   armTimer(message.timeoutMs);
+  reportProgress();
   if (relaying_) return passUp(FrameType::CheckIn, payload);
   if (members_.size() == nRanks_ && !ready_) sendReady();
+}
+
+void Rendezvous::reportProgress() {
+  if (!service_.reportsProgress()) return;
+  // Each tenth of the ranks, so that a large job's log stays short.
+  const size_t step = std::max<size_t>(1, nRanks_ / 10);
+  if (members_.size() % step == 0 || members_.size() == nRanks_)
+    TUTTI_INFO(Bootstrap, "{} of {} ranks have checked in", members_.size(), nRanks_);
 }
 
 void Rendezvous::welcome(const LinkPtr& link) {

@@ -48,6 +48,7 @@ class Rendezvous : public LinkOwner, public std::enable_shared_from_this<Rendezv
   void onMemberDone(uint32_t rank);
   void sendReady();
   void welcome(const LinkPtr& link);
+  void reportProgress();
   void armTimer(uint32_t timeoutMs);
   void onTimer();
   void failAll(Code code, const std::string& text);

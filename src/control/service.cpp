@@ -104,6 +104,7 @@ Result<Service*> Service::get() {
 Status Service::start() {
   heartbeatMs_ = params::getInt("TUTTI_HEARTBEAT_MS");
   if (params::isSet("NCCL_SOCKET_RETRY_CNT")) connectRetries_ = params::getInt("NCCL_SOCKET_RETRY_CNT");
+  reportsProgress_ = params::getBool("NCCL_REPORT_CONNECT_PROGRESS");
   retrySleepMs_ = params::getInt("NCCL_SOCKET_RETRY_SLEEP_MSEC");
   acceptor_ = std::make_shared<Acceptor>(*this);
   const HostIdentity host = HostIdentity::local();

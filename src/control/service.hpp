@@ -51,6 +51,7 @@ class Service {
   /// NCCL_SOCKET_RETRY_CNT where set (else -1: until the deadline), and the step between such tries.
   int64_t connectRetries() const { return connectRetries_; }
   int64_t retrySleepMs() const { return retrySleepMs_; }
+  bool reportsProgress() const { return reportsProgress_; }
 
   // ---- keys: counted, known as long as someone holds them
   void holdKey(const Key& key);
@@ -118,6 +119,7 @@ class Service {
   int64_t heartbeatMs_ = 0;
   int64_t connectRetries_ = -1;
   int64_t retrySleepMs_ = 0;
+  bool reportsProgress_ = false;
   TrackedFd listener_;
   TrackedFd unixListener_;
   std::shared_ptr<Acceptor> acceptor_;

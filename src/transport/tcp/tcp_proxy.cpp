@@ -30,6 +30,10 @@ Status prepareSocket(int fd) {
     return makeSystemError(errno, "making a data socket nonblocking");
   int one = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+  // Control sockets, which are always read, find a host that has gone. Here a peer that is late with its call
+  // leaves its window closed for as long as it likes: that is no death.
+  const unsigned int never = 0;
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &never, sizeof(never));
   for (auto [name, option] :
        {std::pair{"NCCL_SOCKET_SNDBUF", SO_SNDBUF}, std::pair{"NCCL_SOCKET_RCVBUF", SO_RCVBUF}}) {
     if (int bytes = static_cast<int>(params::getInt(name)); bytes > 0)
