@@ -212,8 +212,8 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     if (isLoaded) {
       entry->plan = std::move(*loaded);
     } else {
-      TUTTI_ASSIGN(entry->plan, algos::buildPlan(request, choice->algorithm, choice->protocol, rank_,
-                                                 selector.limits()));
+      TUTTI_ASSIGN(entry->plan,
+                   algos::buildPlan(request, choice->algorithm, choice->protocol, rank_, selector.limits()));
     }
     const uint64_t signature = signatureOf(request, !vector);
     entry->signature = static_cast<uint32_t>(signature >> 32) | 1;
@@ -223,7 +223,8 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     entry->record.root = request.root;
     entry->record.dtype = static_cast<uint8_t>(request.type);
     entry->record.op = static_cast<uint8_t>(request.op);
-    if (!isLoaded && key.optionsHash == 0 && tellsShared(entry->plan)) entry->sharedByAll = sharedFlag(signature);
+    if (!isLoaded && key.optionsHash == 0 && tellsShared(entry->plan))
+      entry->sharedByAll = sharedFlag(signature);
     if (params::getBool("TUTTI_EXPLAIN")) {
       // A line each: the log folds line breaks.
       std::istringstream lines(selector.explain(request, filter));
@@ -389,7 +390,7 @@ class JobList {
     const Communicator* comm;
     int kind;  ///< 0 collectives, 1 sends, 2 receives
     int peer;
-    auto operator<=>(const Queue&) const = default;
+    auto operator<=>(const Queue&) const = default;  // NOLINT(modernize-use-nullptr): sees one where none is
   };
   struct SelfPair {
     std::vector<P2pCall> sends, receives;

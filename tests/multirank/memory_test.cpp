@@ -69,12 +69,13 @@ std::string insideAWindow(int rank, int n, ncclComm_t comm) {
   RANK_TRY(ncclCommWindowRegister(comm, memory, kBytes, &window, NCCL_WIN_COLL_SYMMETRIC));
   auto* in = static_cast<float*>(memory) + 7;
   float* out = in + 100'001;
+  const int ranksSum = n * (n - 1) / 2;
   for (int turn = 0; turn < 4; ++turn) {
     for (size_t i = 0; i < kCount; ++i) in[i] = static_cast<float>(rank + turn) + static_cast<float>(i % 9);
     RANK_TRY(ncclAllReduce(in, out, kCount, ncclFloat32, ncclSum, comm, nullptr));
     for (size_t i = 0; i < kCount; ++i) {
       const float want =
-          static_cast<float>(n * (n - 1) / 2 + n * turn) + static_cast<float>(n) * static_cast<float>(i % 9);
+          static_cast<float>(ranksSum + n * turn) + static_cast<float>(n) * static_cast<float>(i % 9);
       if (out[i] != want) return "element " + std::to_string(i) + " is wrong";
     }
   }
