@@ -2,11 +2,13 @@
 //
 //   reduce_bench                                        everything at the level in use (TUTTI_SIMD chooses)
 //   reduce_bench --benchmark_filter='half'              one type
-//   reduce_bench --summary [--rounds=N]                 a table: each type and operator as a percentage of
-//   the limit
+//   reduce_bench --summary [--all] [--only=TEXT] [--rounds=N]
+//                                                       a table: each type and operator (with --all, each
+//                                                       row) whose name has TEXT, as a percentage of the
+//                                                       limit
 //
-// A row moves the same number of bytes as the limit beside it: a[] + b[] -> c[], each of `bytes` bytes. GB/s
-// counts c only.
+// A row moves the same number of bytes as the limit beside it: a[] + b[] -> c[], each of `bytes` bytes, or as
+// many sources as the row has. GB/s counts c only.
 #include <benchmark/benchmark.h>
 #include <time.h>
 
@@ -46,6 +48,10 @@ struct FreeDeleter {
 };
 using Buffer = std::unique_ptr<unsigned char, FreeDeleter>;
 
+/// 1 in every type.
+constexpr uint64_t kOnes[kDataTypeCount] = {
+    1, 1, 1, 1, 1, 1, 0x3c00, 0x3f800000, 0x3ff0000000000000, 0x3f80, 0x38, 0x3c};
+
 /// kMaxSources inputs and an output, shared by all benchmarks, filled with small numbers of the type last
 /// asked for.
 class Arena {
@@ -77,8 +83,6 @@ class Arena {
     }
   }
   static void fillOne(unsigned char* p, DataType type, size_t bytes) {
-    static constexpr uint64_t kOnes[kDataTypeCount] = {
-        1, 1, 1, 1, 1, 1, 0x3c00, 0x3f800000, 0x3ff0000000000000, 0x3f80, 0x38, 0x3c};
     const size_t size = sizeOf(type);
     for (size_t i = 0; i * size < bytes; ++i) {
       const uint64_t value = kOnes[static_cast<int>(type)] + i % 3;
@@ -92,8 +96,8 @@ class Arena {
   int nSrcs_ = 0;
 };
 
-// The limit: float addition and nothing else, without the canonical NaN, with the widest vectors that the
-// level has.
+// The limit: float addition (of one source, multiplication) and nothing else, without the canonical NaN, with
+// the widest vectors that the level has.
 #if defined(__x86_64__)
 __attribute__((target("avx512f"))) void limitAvx512(void* dst, const void* a, const void* b, size_t bytes) {
   auto* to = static_cast<char*>(dst);
@@ -130,6 +134,37 @@ void limit(void* dst, const void* a, const void* b, size_t bytes) {
   if (activeSimdLevel() == SimdLevel::Avx2) return limitAvx2(dst, a, b, bytes);
 #endif
   limitPlain(dst, a, b, bytes);
+}
+
+/// Of one source, or of three and more. Left to the compiler's vectoriser but for AVX-512.
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) void limitManyAvx512(void* dst, const void* const* srcs, int nSrcs,
+                                                        size_t bytes) {
+  auto* to = static_cast<char*>(dst);
+  for (size_t i = 0; i < bytes; i += 256) {
+    __m512 acc[4];
+    for (size_t u = 0; u < 4; ++u) acc[u] = _mm512_loadu_ps(static_cast<const char*>(srcs[0]) + i + 64 * u);
+    for (int s = 1; s < nSrcs; ++s) {
+      const char* from = static_cast<const char*>(srcs[s]) + i;
+      for (size_t u = 0; u < 4; ++u) acc[u] = _mm512_add_ps(acc[u], _mm512_loadu_ps(from + 64 * u));
+    }
+    for (size_t u = 0; u < 4; ++u) {
+      if (nSrcs == 1) acc[u] = _mm512_mul_ps(acc[u], _mm512_set1_ps(0.5f));
+      _mm512_storeu_ps(to + i + 64 * u, acc[u]);
+    }
+  }
+}
+#endif
+void limitMany(void* dst, const void* const* srcs, int nSrcs, size_t bytes) {
+#if defined(__x86_64__)
+  if (activeSimdLevel() == SimdLevel::Avx512) return limitManyAvx512(dst, srcs, nSrcs, bytes);
+#endif
+  auto* to = static_cast<float*>(dst);
+  for (size_t i = 0; i < bytes / 4; ++i) {
+    float acc = static_cast<const float*>(srcs[0])[i];
+    for (int s = 1; s < nSrcs; ++s) acc += static_cast<const float*>(srcs[s])[i];
+    to[i] = nSrcs == 1 ? acc * 0.5f : acc;
+  }
 }
 
 /// One thing to measure: `run` moves `bytes` bytes per array once.
@@ -184,7 +219,7 @@ std::vector<Row> otherRows() {
   for (int t = 0; t < kDataTypeCount; ++t) {
     const auto type = static_cast<DataType>(t);
     for (const Reduction reduction :
-         {Reduction::of(type, ReduceOp::Avg, 3), Reduction{type, ReduceOp::PreMulSum, 1, 0x38}}) {
+         {Reduction::of(type, ReduceOp::Avg, 3), Reduction{type, ReduceOp::PreMulSum, 1, kOnes[t]}}) {
       const char* step = needsPreScale(reduction) ? "scale" : "divide";
       rows.push_back({fmt::format("{}/{}/{}", nameOf(type), nameOf(reduction.op), step), type, 1,
                       [reduction, type, &arena](size_t bytes) {
@@ -206,10 +241,17 @@ std::vector<Row> otherRows() {
   return rows;
 }
 
-Row limitRow() {
+/// For rows with `nSrcs` sources. Of one source: in place where `inPlace`.
+Row limitRow(int nSrcs, bool inPlace) {
   Arena& arena = Arena::instance();
-  return {"limit", DataType::Float32, 2,
-          [&arena](size_t bytes) { limit(arena.out(), arena.sources()[0], arena.sources()[1], bytes); }};
+  if (nSrcs == 2) {
+    return {"limit", DataType::Float32, 2,
+            [&arena](size_t bytes) { limit(arena.out(), arena.sources()[0], arena.sources()[1], bytes); }};
+  }
+  return {"limit", DataType::Float32, nSrcs, [&arena, nSrcs, inPlace](size_t bytes) {
+            const void* out = arena.out();
+            limitMany(arena.out(), inPlace ? &out : arena.sources(), nSrcs, bytes);
+          }};
 }
 
 /// This thread's processor time: other programs on the machine do not count.
@@ -235,21 +277,22 @@ double measure(const Row& row, size_t bytes) {
 }
 
 /// Each row beside a limit measured just before and after it; the median of the rounds' ratios.
-void printSummary(int rounds, bool all) {
+void printSummary(int rounds, bool all, std::string_view only) {
   Arena& arena = Arena::instance();
   std::printf("level %s; GB/s of c, and %% of the limit (float a+b->c of the same bytes)\n",
               std::string(nameOf(activeSimdLevel())).c_str());
-  std::printf("%-22s", "");
+  std::printf("%-26s", "");
   for (const Size& size : kSizes) std::printf("%8s GB/s     %%", size.name);
   std::printf("\n");
-  const Row reference = limitRow();
   std::vector<Row> rows = pairRows();
   if (all) {
     for (Row& row : otherRows()) rows.push_back(std::move(row));
   }
-  rows.push_back(reference);
+  rows.push_back(limitRow(2, false));
   for (const Row& row : rows) {
-    std::printf("%-22s", row.name.c_str());
+    if (row.name.find(only) == std::string::npos) continue;
+    std::printf("%-26s", row.name.c_str());
+    const Row reference = limitRow(row.nSrcs, row.name.ends_with("divide"));
     for (const Size& size : kSizes) {
       arena.fill(row.type, size.bytes, std::max(2, row.nSrcs));
       std::vector<double> ratios, speeds;
@@ -272,7 +315,7 @@ void printSummary(int rounds, bool all) {
 void registerAll() {
   std::vector<Row> rows = pairRows();
   for (Row& row : otherRows()) rows.push_back(std::move(row));
-  rows.push_back(limitRow());
+  rows.push_back(limitRow(2, false));
   for (const Row& row : rows) {
     for (const Size& size : kSizes) {
       benchmark::RegisterBenchmark(
@@ -294,14 +337,16 @@ int main(int argc, char** argv) {
   int rounds = 3;
   bool summary = false;
   bool all = false;
+  std::string_view only;
   for (int i = 1; i < argc; ++i) {
     const std::string_view arg = argv[i];
     if (arg == "--summary") summary = true;
     if (arg == "--all") all = true;
+    if (arg.starts_with("--only=")) only = arg.substr(7);
     if (arg.starts_with("--rounds=")) rounds = std::max(1, std::atoi(arg.data() + 9));
   }
   if (summary) {
-    printSummary(rounds, all);
+    printSummary(rounds, all, only);
     return 0;
   }
   benchmark::Initialize(&argc, argv);

@@ -24,12 +24,17 @@
 
 #include <hwy/highway.h>
 
+#include "kernels/host/byte_lookup-inl.h"
 #include "kernels/host/narrow_float.hpp"
+#include "kernels/host/scalar_ops.hpp"
 #include "kernels/host/simd_loops-inl.h"
 
 #if HWY_TARGET == HWY_AVX3
 HWY_BEFORE_NAMESPACE();
 namespace tutti::kernels::HWY_NAMESPACE {
+
+/// Levels from here on are infinity and NaN, here and in float8_product-inl.h.
+inline constexpr int kFirstSpecialLevel = 232;
 
 /// The tables of a format with F bits of fraction. `kFirst` is the level of the smallest normal number.
 template <class Format>
@@ -37,8 +42,6 @@ struct Float8Tables {
   static constexpr int F = Format::kFraction;
   static constexpr int kSteps = 1 << F;  ///< levels per power of two
   static constexpr int kFirst = F == 3 ? 104 : 80;
-  static constexpr int kInfinity = 232;  ///< e5m2 only
-  static constexpr int kNan = 255;
   static constexpr int kNothing =
       F == 3 ? 63 : 31;  ///< the first index of step 2 at which nothing is left to add
   /// Results are kept one power of two lower than levels, so that step 3 only ever subtracts.
@@ -68,7 +71,7 @@ struct Float8Tables {
  private:
   static constexpr int levelOf(int code) {
     if (code == 0) return 0;
-    if (code >= Format::kFirstSpecial) return F == 2 && code == Format::kFirstSpecial ? kInfinity : kNan;
+    if (code >= Format::kFirstSpecial) return kFirstSpecialLevel;
     if (code >= kSteps) return code - kSteps + kFirst;
     int power = 0;  // a denormal: doubled until it has its leading bit
     for (; code < kSteps; code *= 2) ++power;
@@ -93,94 +96,107 @@ struct Float8Tables {
   }
 };
 
-// In assembly, because the target that this file is compiled for does not include AVX512_VBMI. The caller has
-// asked the CPU.
-HWY_INLINE __m512i lookup64(__m512i table, __m512i index) {
-  __m512i result;
-  asm("vpermb %1, %2, %0" : "=v"(result) : "v"(table), "v"(index));
-  return result;
-}
-HWY_INLINE __m512i lookup128(__m512i low, __m512i high, __m512i index) {
-  asm("vpermi2b %2, %1, %0" : "+v"(index) : "v"(low), "v"(high));
-  return index;
-}
+/// The largest level seen. Start with Float8LookupSpecial{}: zero.
+struct Float8LookupSpecial {
+  __m512i largest;
+  HWY_INLINE void note(__m512i levels) { largest = _mm512_max_epu8(largest, levels); }
+};
 
-/// sum[v] = a[v] + b[v] for N vectors, step by step side by side: one vector's steps all wait for each other.
-template <class Format, int N>
-HWY_INLINE void addFloat8(const __m512i (&a)[N], const __m512i (&b)[N], __m512i (&sum)[N]) {
-  using Tables = Float8Tables<Format>;
-  static constexpr Tables kTables;
-  const auto table = [](const uint8_t* bytes) HWY_ATTR { return _mm512_load_si512(bytes); };
-  const auto constant = [](int value) HWY_ATTR { return _mm512_set1_epi8(static_cast<char>(value)); };
-
-  __m512i levelA[N], levelB[N], more[N], less[N], last[N], significand[N], other[N], total[N], distance[N],
-      code[N];
-  __mmask64 opposite[N];
-  for (int v = 0; v < N; ++v) {
-    levelA[v] = lookup128(table(kTables.level), table(kTables.level + 64), a[v]);
-    levelB[v] = lookup128(table(kTables.level), table(kTables.level + 64), b[v]);
-  }
-  for (int v = 0; v < N; ++v) {
-    more[v] = _mm512_max_epu8(levelA[v], levelB[v]);
-    less[v] = _mm512_min_epu8(levelA[v], levelB[v]);
-    last[v] = _mm512_or_si512(more[v], constant(Tables::kSteps - 1));
-    opposite[v] = _mm512_movepi8_mask(_mm512_xor_si512(a[v], b[v]));
-  }
-  for (int v = 0; v < N; ++v) {
-    const __m512i apart = _mm512_min_epu8(_mm512_sub_epi8(last[v], less[v]), constant(Tables::kNothing));
-    significand[v] = lookup64(table(kTables.larger), more[v]);
-    other[v] = lookup64(table(kTables.smaller), apart);
-  }
-  for (int v = 0; v < N; ++v) {
-    const __m512i plus = _mm512_add_epi8(significand[v], other[v]);
-    total[v] = _mm512_mask_sub_epi8(plus, opposite[v], significand[v], other[v]);
-  }
-  for (int v = 0; v < N; ++v) {
-    distance[v] = lookup128(table(kTables.below), table(kTables.below + 64), total[v]);
-    if constexpr (Tables::F == 3) {
-      const __m512i high = lookup128(table(kTables.below + 128), table(kTables.below + 192), total[v]);
-      distance[v] = _mm512_mask_mov_epi8(distance[v], _mm512_movepi8_mask(total[v]), high);
-    }
-  }
-  for (int v = 0; v < N; ++v) {
-    const __m512i result = _mm512_subs_epu8(last[v], distance[v]);
-    const __m512i normal =
-        _mm512_min_epu8(_mm512_subs_epu8(result, constant(Tables::kToCode)), constant(Format::kLargest));
-    const __mmask64 small = _mm512_cmplt_epu8_mask(result, constant(Tables::kFirst - Tables::kSteps));
-    code[v] = _mm512_mask_mov_epi8(normal, small, lookup64(table(kTables.denormal), result));
-  }
-  for (int v = 0; v < N; ++v) {
-    // The sign of the larger one; an exact cancellation, also that of zeros, is +0.
-    const __m512i larger = _mm512_mask_mov_epi8(a[v], _mm512_cmplt_epu8_mask(levelA[v], levelB[v]), b[v]);
-    const __mmask64 cancelled = _mm512_mask_cmpeq_epi8_mask(opposite[v], levelA[v], levelB[v]);
-    const __m512i sign = _mm512_mask_mov_epi8(larger, cancelled, _mm512_setzero_si512());
-    __mmask64 nan = _mm512_cmpeq_epi8_mask(more[v], constant(Tables::kNan));
-    if constexpr (Tables::F == 2) {  // infinity minus infinity
-      nan |= _mm512_mask_cmpeq_epi8_mask(opposite[v], less[v], constant(Tables::kInfinity));
-    }
-    constexpr int kNanCode = Tables::F == 3 ? kNanFloat8e4m3 : kNanFloat8e5m2;
-    sum[v] = _mm512_mask_mov_epi8(_mm512_ternarylogic_epi32(constant(0x7f), code[v], sign, 0xca), nan,
-                                  constant(kNanCode));
-  }
-}
-
-/// A sum of two, as a kernel for the loops.
+/// What the kernels on bytes share; NaN, and the infinities of e5m2, are left to plain C++.
 template <class Format>
-struct Float8LookupKernel : PlainKernel {
+struct Float8LookupBase {
   using T = uint8_t;
   using Wide = ByteVec;
-  static constexpr int kUnroll = 2;
-  static HWY_INLINE Wide load(const Byte* p, NoSpecial) { return loadBytes(p); }
-  static HWY_INLINE ByteVec narrow(Wide wide, NoSpecial) { return wide; }
+  using Special = Float8LookupSpecial;
+  static constexpr DataType kType = Format::kType;
+  static constexpr bool kFloating = false;
+  static constexpr int kUnroll = 4;
+
+  static HWY_INLINE Wide load(const Byte* p, Special&) { return loadBytes(p); }
+  static HWY_INLINE ByteVec narrow(Wide wide, Special&) { return wide; }
+  static HWY_INLINE bool isSpecial(const Special& special) {
+    return _mm512_cmpge_epu8_mask(special.largest, allBytes(kFirstSpecialLevel)) != 0;
+  }
+};
+
+/// Max and Min as in float_order-inl.h, with one instruction from bits to their order and back.
+template <class Format, int op>
+struct Float8OrderKernel : PlainKernel, EachVector<Float8OrderKernel<Format, op>> {
+  using E = scalar::Element<Format::kType>;
+  using T = uint8_t;
+  using Wide = ByteVec;
+  static constexpr int kUnroll = 4;
+
+  static HWY_INLINE Wide load(const Byte* p, NoSpecial) {
+    const __m512i ordered = invertNegativeBytes<0>(loadBytes(p).raw);
+    return Wide{op == kMax ? _mm512_add_epi8(ordered, turn()) : _mm512_sub_epi8(ordered, turn())};
+  }
+  static HWY_INLINE void combine(Wide& wide, Wide other) {
+    wide.raw = op == kMax ? _mm512_max_epi8(wide.raw, other.raw) : _mm512_min_epi8(wide.raw, other.raw);
+  }
+  static HWY_INLINE ByteVec narrow(Wide wide, NoSpecial) {
+    const __m512i last = allBytes(op == kMax ? -128 + 2 * kTurn : 127 - 2 * kTurn);
+    const __mmask64 number =
+        op == kMax ? _mm512_cmpge_epi8_mask(wide.raw, last) : _mm512_cmple_epi8_mask(wide.raw, last);
+    const __m512i ordered =
+        op == kMax ? _mm512_sub_epi8(wide.raw, turn()) : _mm512_add_epi8(wide.raw, turn());
+    return ByteVec{_mm512_mask_mov_epi8(allBytes(E::kNan), number, invertNegativeBytes<0>(ordered))};
+  }
+
+ private:
+  static constexpr int kTurn = 0x7f - E::kInfinity;
+  static HWY_INLINE __m512i turn() { return allBytes(kTurn); }
+};
+
+template <class Format>
+struct Float8SumKernel : Float8LookupBase<Format> {
+  using Tables = Float8Tables<Format>;
+  using Wide = ByteVec;
+  using Special = Float8LookupSpecial;
+  static constexpr int kOp = kSum;
+
   template <int N>
-  static HWY_INLINE void combineAll(Wide (&wide)[N], const Wide (&others)[N]) {
-    __m512i a[N], b[N], sum[N];
+  static HWY_INLINE void combineAll(Wide (&wide)[N], const Wide (&others)[N], Special& special) {
+    static constexpr Tables kTables;
+    __m512i more[N], less[N], last[N], total[N], distance[N], code[N];
+    __mmask64 opposite[N];
     for (int v = 0; v < N; ++v) {
-      a[v] = wide[v].raw;
-      b[v] = others[v].raw;
+      const __m512i a = lookup128(tableAt(kTables.level), tableAt(kTables.level + 64), wide[v].raw);
+      const __m512i b = lookup128(tableAt(kTables.level), tableAt(kTables.level + 64), others[v].raw);
+      more[v] = _mm512_max_epu8(a, b);
+      less[v] = _mm512_min_epu8(a, b);
+      special.note(more[v]);
+      opposite[v] = _mm512_movepi8_mask(_mm512_xor_si512(wide[v].raw, others[v].raw));
     }
-    addFloat8<Format, N>(a, b, sum);
-    for (int v = 0; v < N; ++v) wide[v].raw = sum[v];
+    for (int v = 0; v < N; ++v) {
+      last[v] = _mm512_or_si512(more[v], allBytes(Tables::kSteps - 1));
+      const __m512i apart = _mm512_min_epu8(_mm512_sub_epi8(last[v], less[v]), allBytes(Tables::kNothing));
+      const __m512i significand = lookup64(tableAt(kTables.larger), more[v]);
+      const __m512i other = lookup64(tableAt(kTables.smaller), apart);
+      const __m512i plus = _mm512_add_epi8(significand, other);
+      total[v] = _mm512_mask_sub_epi8(plus, opposite[v], significand, other);
+    }
+    for (int v = 0; v < N; ++v) {
+      distance[v] = lookup128(tableAt(kTables.below), tableAt(kTables.below + 64), total[v]);
+      if constexpr (Tables::F == 3) {
+        const __m512i high = lookup128(tableAt(kTables.below + 128), tableAt(kTables.below + 192), total[v]);
+        distance[v] = _mm512_mask_mov_epi8(distance[v], _mm512_movepi8_mask(total[v]), high);
+      }
+    }
+    for (int v = 0; v < N; ++v) {
+      const __m512i result = _mm512_subs_epu8(last[v], distance[v]);
+      // The table has the denormals' codes; for normal numbers it has less than their code.
+      const __m512i normal =
+          _mm512_min_epu8(_mm512_subs_epu8(result, allBytes(Tables::kToCode)), allBytes(Format::kLargest));
+      code[v] = _mm512_max_epu8(normal, lookup64(tableAt(kTables.denormal), result));
+    }
+    for (int v = 0; v < N; ++v) {
+      // The sign is that of x + y + 1, where a negative number of magnitude m counts as -m - 1, so that an
+      // exact cancellation is +0. With 128 added to both, it is in the average's uppermost bit, inverted.
+      const __m512i average =
+          _mm512_avg_epu8(invertNegativeBytes<0x80>(wide[v].raw), invertNegativeBytes<0x80>(others[v].raw));
+      wide[v].raw = _mm512_ternarylogic_epi32(allBytes(0x7f), code[v], average, 0xc5);
+    }
   }
 };
 

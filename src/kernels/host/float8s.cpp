@@ -18,6 +18,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/host/float8_lookup-inl.h"
+#include "kernels/host/float8_product-inl.h"
 #include "kernels/host/float_order-inl.h"
 #include "kernels/host/simd_loops-inl.h"
 #include "kernels/host/wide_float-inl.h"
@@ -203,16 +204,34 @@ void scale(void* dst, const void* src, size_t count, Factor factor) {
   });
 }
 
+#if HWY_TARGET == HWY_AVX3
+/// A Float8 has so few values that all of their products are a table.
+template <class Format>
+void scaleByTable(void* dst, const void* src, size_t count, Factor factor) {
+  constexpr size_t kWorthATable = 16384;
+  if (count < kWorthATable) return scale<Format>(dst, src, count, factor);
+  uint8_t table[256];
+  for (int i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(i);
+  scaleFloat8(Format::kType, table, table, 256, factor);
+  mapBytes(dst, src, count, table);
+}
+#endif
+
 template <class Format>
 void fillType(KernelTable& table) {
   using Sum = Float8Kernel<Format, kSum>;
   install<Sum>(table, Format::kType, kSum);
-  install<Float8Kernel<Format, kProd>>(table, Format::kType, kProd);
+  using Prod = Float8Kernel<Format, kProd>;
+  install<Prod>(table, Format::kType, kProd);
   installOrder<Format::kType>(table);
   table.scale[static_cast<int>(Format::kType)] = scale<Format>;
 #if HWY_TARGET == HWY_AVX3
-  if (__builtin_cpu_supports("avx512vbmi")) {
-    install<Sum, Float8LookupKernel<Format>>(table, Format::kType, kSum);
+  if (hasByteLookup()) {
+    table.scale[static_cast<int>(Format::kType)] = scaleByTable<Format>;
+    install<Sum, Float8SumKernel<Format>>(table, Format::kType, kSum);
+    install<Prod, Float8ProductKernel<Format>>(table, Format::kType, kProd);
+    install<Float8OrderKernel<Format, kMax>>(table, Format::kType, kMax);
+    install<Float8OrderKernel<Format, kMin>>(table, Format::kType, kMin);
   }
 #endif
 }

@@ -35,6 +35,7 @@ HWY_INLINE bool anyNan(const TwoFloats& wide) {
 /// Bfloat16 is the upper half of a float. The odd elements of a vector are already in place, the even ones
 /// are shifted. The processors' own conversion instructions are not used: they flush denormals.
 struct Bfloat16Format {
+  static constexpr int kUnroll = 2;
   static HWY_INLINE TwoFloats widen(const Byte* p) {
     const WordTag d;
     const WordVec bits = hn::BitCast(d, loadBytes(p));
@@ -57,6 +58,7 @@ struct Bfloat16Format {
 /// Bfloat16 with the AVX512_BF16 rounding instruction, which flushes denormals: vectors with those take the
 /// way above.
 struct NativeBfloat16Format {
+  static constexpr int kUnroll = 2;
   static HWY_INLINE TwoFloats widen(const Byte* p) { return Bfloat16Format::widen(p); }
   static HWY_INLINE ByteVec narrow(const TwoFloats& wide) {
     constexpr int kNanOrDenormal = 0x01 | 0x80 | 0x20;
@@ -78,6 +80,7 @@ struct NativeBfloat16Format {
 #if HWY_TARGET != HWY_SSE4
 /// Float16 by the F16C instructions. (A processor of level SSE4 lacks them and is served by plain C++.)
 struct Float16Format {
+  static constexpr int kUnroll = 4;
   static HWY_INLINE TwoFloats widen(const Byte* p) {
 #if HWY_TARGET == HWY_AVX3
     const auto* halves = reinterpret_cast<const __m256i_u*>(p);
@@ -89,21 +92,25 @@ struct Float16Format {
              FloatVec{_mm256_cvtph_ps(_mm_loadu_si128(halves + 1))}}};
 #endif
   }
+#if HWY_TARGET == HWY_AVX3
+  // The conversions are the bottleneck (docs/results/kernels-2026-11-21.md): nothing beside them may use
+  // their ports, which are also those of additions and comparisons.
+  static HWY_INLINE ByteVec narrow(const TwoFloats& wide) {
+    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    const __m256i low = _mm512_cvtps_ph(oneNan(wide.v[0]).raw, kNearest);
+    const __m256i high = _mm512_cvtps_ph(oneNan(wide.v[1]).raw, kNearest);
+    return ByteVec{_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1)};
+  }
+#else
   static HWY_INLINE ByteVec narrow(TwoFloats wide) {
     if (HWY_UNLIKELY(anyNan(wide))) {
       for (FloatVec& v : wide.v) v = oneNan(v);
     }
-#if HWY_TARGET == HWY_AVX3
-    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-    const __m256i low = _mm512_cvtps_ph(wide.v[0].raw, kNearest);
-    const __m256i high = _mm512_cvtps_ph(wide.v[1].raw, kNearest);
-    return ByteVec{_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1)};
-#else
     const __m128i low = _mm256_cvtps_ph(wide.v[0].raw, _MM_FROUND_TO_NEAREST_INT);
     const __m128i high = _mm256_cvtps_ph(wide.v[1].raw, _MM_FROUND_TO_NEAREST_INT);
     return ByteVec{_mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1)};
-#endif
   }
+#endif
 };
 #endif
 
@@ -112,14 +119,25 @@ struct HalfKernel : PlainKernel, EachVector<HalfKernel<Format, op>> {
   using T = uint16_t;
   using Wide = TwoFloats;
   static constexpr bool kFloating = true;
-  static constexpr int kUnroll = 2;
+  static constexpr int kUnroll = Format::kUnroll;
 
   static HWY_INLINE Wide load(const Byte* p, NoSpecial) { return Format::widen(p); }
   static HWY_INLINE ByteVec narrow(const Wide& wide, NoSpecial) { return Format::narrow(wide); }
   static HWY_INLINE void combine(Wide& wide, const Wide& other) {
     for (int i = 0; i < 2; ++i) {
-      wide.v[i] = op == kSum ? hn::Add(wide.v[i], other.v[i]) : hn::Mul(wide.v[i], other.v[i]);
+      wide.v[i] = op == kSum ? add(wide.v[i], other.v[i]) : hn::Mul(wide.v[i], other.v[i]);
     }
+  }
+
+ private:
+  /// As a multiplication by one where that is another unit of the processor, one that the conversions leave
+  /// idle.
+  static HWY_INLINE FloatVec add(FloatVec a, FloatVec b) {
+#if HWY_TARGET == HWY_AVX3
+    return hn::MulAdd(a, hn::Set(FloatTag(), 1.0f), b);
+#else
+    return hn::Add(a, b);
+#endif
   }
 };
 

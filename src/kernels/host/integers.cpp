@@ -11,6 +11,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "kernels/host/byte_lookup-inl.h"
 #include "kernels/host/simd_loops-inl.h"
 
 #if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
@@ -86,6 +87,18 @@ void divide(void* dst, size_t count, int divisor) {
   }
 }
 
+#if HWY_TARGET == HWY_AVX3
+template <typename T>
+void divideByTable(void* dst, size_t count, int divisor) {
+  constexpr size_t kWorthATable = 2048;
+  if (count < kWorthATable) return divide<T>(dst, count, divisor);
+  uint8_t table[256];
+  for (int i = 0; i < 256; ++i) table[i] = static_cast<uint8_t>(i);
+  divide<T>(table, 256, divisor);
+  mapBytes(dst, dst, count, table);
+}
+#endif
+
 template <typename T>
 void fillType(KernelTable& table, DataType type) {
   install<IntegerKernel<std::make_unsigned_t<T>, kSum>>(table, type, kSum);
@@ -94,6 +107,11 @@ void fillType(KernelTable& table, DataType type) {
   install<IntegerKernel<T, kMin>>(table, type, kMin);
   table.scale[static_cast<int>(type)] = scale<std::make_unsigned_t<T>>;
   if constexpr (sizeof(T) <= 4) table.divide[static_cast<int>(type)] = divide<T>;
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (sizeof(T) == 1) {
+    if (hasByteLookup()) table.divide[static_cast<int>(type)] = divideByTable<T>;
+  }
+#endif
 }
 
 void fillIntegers(KernelTable& table) {

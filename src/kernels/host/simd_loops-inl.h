@@ -6,7 +6,7 @@
 //   Wide                      what a vector of elements becomes while it is combined
 //   load(p, special)          one vector of elements at p, unaligned
 //   combine(wide, other)      wide = wide op other
-//   combineAll(wide, others)  the same for arrays of vectors; EachVector<K> makes it from combine()
+//   combineAll(wide, others, special)  the same for arrays of vectors; EachVector<K> makes it from combine()
 //   narrow(wide, special)     back to a vector of bytes
 //   Special, isSpecial(s)     notes from load and narrow that the vector holds values that the kernel leaves
 //   to plain C++ kType, kOp                which reduction that is kUnroll                   vectors that are
@@ -20,6 +20,7 @@
 #define TUTTI_SIMD_LOOPS_INL_H
 #endif
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include "kernels/host/float_mode.hpp"
@@ -108,7 +109,7 @@ HWY_INLINE void pairStep(Byte* dst, const Byte* a, const Byte* b) {
   typename K::Wide wide[kVectors], others[kVectors];
   for (int v = 0; v < kVectors; ++v) wide[v] = K::load(a + v * kVecBytes, special);
   for (int v = 0; v < kVectors; ++v) others[v] = K::load(b + v * kVecBytes, special);
-  K::combineAll(wide, others);
+  K::combineAll(wide, others, special);
   ByteVec results[kVectors];
   for (int v = 0; v < kVectors; ++v) results[v] = K::narrow(wide[v], special);
   if (HWY_UNLIKELY(K::isSpecial(special))) {
@@ -177,16 +178,29 @@ void pairStreaming(void* dst, const void* a, const void* b, size_t count) {
   pairLoop<K, true>(static_cast<Byte*>(dst), static_cast<const Byte*>(a), static_cast<const Byte*>(b), bytes);
 }
 
+/// With many sources, what the processor looks ahead is too little of each to keep the memory busy.
+/// Prefetching beyond the end does no harm.
+template <int kVectors>
+HWY_INLINE void prefetchAhead(const Byte* p) {
+  constexpr size_t kAhead = 1024;
+  constexpr size_t kLine = 64;
+  for (size_t i = 0; i < kVectors * kVecBytes; i += kLine) hwy::Prefetch(p + kAhead + i);
+}
+
 /// `kVectors` vectors at byte `offset` of all sources, to `dst`.
 template <class K, bool kStream, int kVectors>
 HWY_INLINE void manyStep(Byte* dst, const void* const* srcs, int nSrcs, size_t offset) {
   typename K::Special special{};
   typename K::Wide wide[kVectors];
   const Byte* first = static_cast<const Byte*>(srcs[0]) + offset;
+  prefetchAhead<kVectors>(first);
   for (int v = 0; v < kVectors; ++v) wide[v] = K::load(first + v * kVecBytes, special);
   for (int s = 1; s < nSrcs; ++s) {
     const Byte* next = static_cast<const Byte*>(srcs[s]) + offset;
-    for (int v = 0; v < kVectors; ++v) K::combine(wide[v], K::load(next + v * kVecBytes, special));
+    prefetchAhead<kVectors>(next);
+    typename K::Wide others[kVectors];
+    for (int v = 0; v < kVectors; ++v) others[v] = K::load(next + v * kVecBytes, special);
+    K::combineAll(wide, others, special);
   }
   ByteVec results[kVectors];
   for (int v = 0; v < kVectors; ++v) results[v] = K::narrow(wide[v], special);
@@ -229,12 +243,13 @@ void many(void* dst, const void* const* srcs, int nSrcs, size_t count) {
     typename K::Special special{};
     HWY_ALIGN Byte buffer[kVecBytes];
     hn::Store(loadPart(static_cast<const Byte*>(srcs[0]), bytes), ByteTag(), buffer);
-    typename K::Wide wide = K::load(buffer, special);
+    typename K::Wide wide[1] = {K::load(buffer, special)};
     for (int s = 1; s < nSrcs; ++s) {
       hn::Store(loadPart(static_cast<const Byte*>(srcs[s]), bytes), ByteTag(), buffer);
-      K::combine(wide, K::load(buffer, special));
+      const typename K::Wide others[1] = {K::load(buffer, special)};
+      K::combineAll(wide, others, special);
     }
-    const ByteVec result = K::narrow(wide, special);
+    const ByteVec result = K::narrow(wide[0], special);
     if (HWY_UNLIKELY(K::isSpecial(special))) return plainPart<K>(to, srcs, nSrcs, 0, count);
     return storePart(result, to, bytes);
   }
@@ -289,8 +304,8 @@ void install(KernelTable& table, DataType type, int op) {
 /// Gives a kernel with combine() its combineAll().
 template <class K>
 struct EachVector {
-  template <class Wide, int N>
-  static HWY_INLINE void combineAll(Wide (&wide)[N], const Wide (&others)[N]) {
+  template <class Wide, int N, class Special>
+  static HWY_INLINE void combineAll(Wide (&wide)[N], const Wide (&others)[N], const Special&) {
     for (int v = 0; v < N; ++v) K::combine(wide[v], others[v]);
   }
 };

@@ -47,7 +47,7 @@ TEST(Copy, StreamingAtEveryLevel) {
 /// What other threads see behind a flag is the data, when the fence stands before the flag.
 TEST(Copy, StreamedDataIsThereWhenItsFlagIs) {
   constexpr size_t kBytes = 4096;
-  constexpr int kRounds = 2000;
+  constexpr int kRounds = 200;
   std::vector<unsigned char> source(kBytes), shared(kBytes);
   std::atomic<int> ready{0}, taken{0};
   std::thread reader([&] {

@@ -183,7 +183,11 @@ TEST(ReduceExhaustive, NarrowTypes) {
        {DataType::Float8e4m3, DataType::Float8e5m2, DataType::Float16, DataType::Bfloat16}) {
     const size_t size = sizeOf(type);
     const size_t count = 65536;
-    for (const uint32_t partner : {0u, 1u, 0x3c00u, 0x7bffu, 0x7c01u, 0x8001u, 0xfc00u}) {
+    // Zeros, the denormals at both ends, one, the largest numbers, infinities and NaNs of Float16 and of
+    // Bfloat16.
+    for (const uint32_t partner :
+         {0u,      0x8000u, 1u,      0x8001u, 0x3ffu,  0x83ffu, 0x7fu,   0x400u,  0x3c00u, 0x3f80u,
+          0x7bffu, 0x7f7fu, 0x7c00u, 0xfc00u, 0x7f80u, 0xff80u, 0x7c01u, 0xfe00u, 0x7f81u, 0xffffu}) {
       if (size == 1 && partner != 0) break;
       Bytes a(count * size), b(count * size);
       for (size_t i = 0; i < count; ++i) {
@@ -230,6 +234,41 @@ TEST(ReduceExhaustive, FiniteFloat8Pairs) {
       }
     }
   }
+}
+
+/// Every pair of what is special in Float32 and Float64, among them signalling and negative NaNs.
+template <typename Bits>
+void checkSpecialPairs(DataType type, Bits infinity, Bits one, Bits largest) {
+  const Bits quiet = infinity | ((infinity & (0 - infinity)) >> 1);
+  std::vector<Bits> values;
+  for (const Bits magnitude : {Bits{0}, Bits{1}, infinity & (0 - infinity), one, largest, infinity,
+                               static_cast<Bits>(infinity + 1), quiet, static_cast<Bits>(quiet + 77)}) {
+    values.push_back(magnitude);
+    values.push_back(magnitude | (Bits{1} << (sizeof(Bits) * 8 - 1)));
+  }
+  std::vector<Bits> a, b;
+  for (const Bits x : values) {
+    for (const Bits y : values) {
+      a.push_back(x);
+      b.push_back(y);
+    }
+  }
+  const auto* left = reinterpret_cast<const unsigned char*>(a.data());
+  const auto* right = reinterpret_cast<const unsigned char*>(b.data());
+  for (int op = 0; op < kArithmeticOpCount; ++op) {
+    const Bytes expected = reference::reduce(type, static_cast<ReduceOp>(op), {left, right}, a.size());
+    for (const SimdLevel level : levels()) {
+      Bytes out(a.size() * sizeof(Bits));
+      kernelTable(level).pair[static_cast<int>(type)][op](out.data(), left, right, a.size());
+      ASSERT_EQ(difference(type, out.data(), expected, a.size()), "")
+          << nameOf(type) << " " << nameOf(static_cast<ReduceOp>(op)) << " " << nameOf(level);
+    }
+  }
+}
+
+TEST(ReduceExhaustive, SpecialFloats) {
+  checkSpecialPairs<uint32_t>(DataType::Float32, 0x7f800000, 0x3f800000, 0x7f7fffff);
+  checkSpecialPairs<uint64_t>(DataType::Float64, 0x7ff0000000000000, 0x3ff0000000000000, 0x7fefffffffffffff);
 }
 
 TEST(ReduceExhaustive, FiniteFloat8OfThree) {
@@ -349,6 +388,36 @@ TEST(Reduce, FinishDivides) {
   checkDivide<uint64_t>(DataType::Uint64);
   checkDivide<float>(DataType::Float32);
   checkDivide<double>(DataType::Float64);
+}
+
+/// Long arrays of bytes are scaled and divided by a table where the processor has the instructions.
+TEST(Reduce, StepsOnLongArraysAgreeWithThoseOnShortOnes) {
+  const size_t count = 40000;
+  for (const DataType type : {DataType::Int8, DataType::Uint8, DataType::Float8e4m3, DataType::Float8e5m2}) {
+    const int t = static_cast<int>(type);
+    const Bytes input = makeInput(type, count, 31);
+    for (const double real : {1.0 / 3, -7.5, 1e-3, 1e9, static_cast<double>(INFINITY), std::nan("")}) {
+      const Factor factor{real, 7};
+      Bytes expected(count);
+      kernelTable(SimdLevel::Scalar).scale[t](expected.data(), input.data(), count, factor);
+      for (const SimdLevel level : levels()) {
+        Bytes out(count);
+        kernelTable(level).scale[t](out.data(), input.data(), count, factor);
+        ASSERT_EQ(difference(type, out.data(), expected, count), "")
+            << nameOf(type) << " " << nameOf(level) << " * " << real;
+      }
+    }
+    for (const int divisor : {1, 3, 128, 255, 1000}) {
+      Bytes expected = input;
+      kernelTable(SimdLevel::Scalar).divide[t](expected.data(), count, divisor);
+      for (const SimdLevel level : levels()) {
+        Bytes out = input;
+        kernelTable(level).divide[t](out.data(), count, divisor);
+        ASSERT_EQ(difference(type, out.data(), expected, count), "")
+            << nameOf(type) << " " << nameOf(level) << " / " << divisor;
+      }
+    }
+  }
 }
 
 /// Scaling and dividing is the same at every level, for every type, and right for the narrow ones.
