@@ -1,0 +1,63 @@
+// AllReduce where every rank's buffers change from call to call between shared and private, in and out of
+// place: the plan for buffers within reach of everybody, the one for others, and the calls in which one turns
+// into the other.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "operations.hpp"
+#include "ranks.hpp"
+
+namespace {
+
+using ops::MemoryKind;
+using ops::Operation;
+using ops::Part;
+
+constexpr uint32_t kSeed = 20261121;
+
+/// The first calls all shared (so that the ranks learn it), then whatever comes.
+std::string mixed(int rank, int n, ncclComm_t comm) {
+  struct Case {
+    size_t count;
+    ncclDataType_t type;
+    ncclRedOp_t op;
+  };
+  const Case cases[] = {{1024, ncclFloat32, ncclSum},   {20'000, ncclFloat32, ncclAvg},
+                        {8'191, ncclInt64, ncclMax},    {300'001, ncclFloat32, ncclSum},
+                        {70'000, ncclFloat16, ncclAvg}, {50'000, ncclBfloat16, ncclProd},
+                        {1'200'000, ncclInt8, ncclSum}};
+  for (const Case& c : cases) {
+    for (int turn = 0; turn < 10; ++turn) {
+      // Of this rank alone: no rank knows what the others do.
+      std::mt19937 random(kSeed + static_cast<uint32_t>(turn * 64 + rank));
+      Operation o;
+      o.kind = ops::Kind::AllReduce;
+      o.count = c.count;
+      o.type = c.type;
+      o.op = c.op;
+      o.inPlace = turn >= 2 && random() % 2 == 0;
+      const bool isPrivate = turn >= 3 && random() % 3 == 0;
+      Part part(o, rank, n, isPrivate ? MemoryKind::Private : MemoryKind::Shared);
+      part.fill();
+      RANK_TRY(part.issue(comm));
+      if (std::string wrong = part.check(); !wrong.empty()) {
+        return "count " + std::to_string(c.count) + ", turn " + std::to_string(turn) + ": " + wrong;
+      }
+    }
+  }
+  return "";
+}
+
+class Reach : public testing::TestWithParam<int> {};
+
+TEST_P(Reach, Processes) {
+  EXPECT_EQ(ranks::asProcesses(GetParam(), mixed), "");
+}
+TEST_P(Reach, Threads) {
+  EXPECT_EQ(ranks::asThreads(GetParam(), mixed), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, Reach, testing::Values(2, 3, 4, 7));
+
+}  // namespace
