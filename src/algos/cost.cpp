@@ -12,6 +12,7 @@ struct Work {
   double messages = 0;  ///< messages sent and received by one rank, at least one per slot
   double copied = 0;    ///< bytes copied (slots written, results taken out)
   double reduced = 0;   ///< bytes of results reduced
+  double alone = 0;     ///< bytes that one rank reads while the others of its core have nothing to do
 };
 
 double log2Ceil(int n) {
@@ -77,15 +78,18 @@ Work workOf(const Request& request, Algorithm algorithm) {
         case Collective::AllGather:
           w = {n - 1, 2 * (n - 1), 2 * s * (n - 1), 0};
           break;
+        case Collective::Reduce:  // sums go from slot to slot
+          w = {n - 1, 2, s / n, s * (n - 1) / n};
+          break;
         default:
-          w = {n - 1, 2, 2 * s, reduces(request.collective) ? s : 0};
+          w = {n - 1, 2, 2 * s, 0};
           break;
       }
       break;
     case Algorithm::Tree:
-      w = request.collective == Collective::AllReduce
-              ? Work{2 * steps, 8, 3 * s, 1.5 * s}
-              : Work{steps, 3, 3 * s, reduces(request.collective) ? 2 * s : 0};
+      w = request.collective == Collective::AllReduce ? Work{2 * steps, 8, 2.2 * s, s}
+          : request.collective == Collective::Reduce  ? Work{steps, 3, s / n, 1.15 * s * (n - 1) / n}
+                                                      : Work{steps, 3, 2.2 * s, 0};
       break;
     case Algorithm::RecursiveDoubling:
       w = {steps, 2 * steps, steps * s, steps * s};
@@ -101,7 +105,7 @@ Work workOf(const Request& request, Algorithm algorithm) {
           w = {1, n, s, s * (n - 1)};
           break;
         case Collective::Reduce:
-          w = {1, n, s, s * (n - 1)};
+          w = {1, n, s, 0, s * (n - 1)};
           break;
         case Collective::ReduceScatter:
           w = {1, n, s * n, s * (n - 1)};
@@ -110,20 +114,27 @@ Work workOf(const Request& request, Algorithm algorithm) {
           w = {1, n, 2 * s * n, 0};
           break;
         case Collective::AllGather:
-        case Collective::Gather:
-        case Collective::Scatter:
           w = {1, n, s + s * n, 0};
           break;
+        case Collective::Gather:
+          w = {1, n, s, 0, s * n};
+          break;
+        case Collective::Scatter:  // the root's board holds few blocks: it waits for readers
+          w = {1, n, s, 0, 1.5 * s * n};
+          break;
         default:
-          w = {1, 2, 2 * s, 0};
+          w = {1, 2, 1.5 * s, 0};
           break;
       }
       break;
     case Algorithm::TwoShot:
-      w = {2, 2 * n, s + s / n + s * (n - 1) / n, s * (n - 1) / n};
+      w = {2, 2 * n, s + s / n, s * (n - 1) / n};
+      (request.collective == Collective::AllReduce ? w.copied : w.alone) += s * (n - 1) / n;
       break;
     case Algorithm::Pairwise:
-      w = {1, 2 * (n - 1), 2 * s * (n - 1), 0};
+      w = request.collective == Collective::AllToAll || request.collective == Collective::AllToAllV
+              ? Work{1, 2 * (n - 1), 2 * s * (n - 1), 0}
+              : Work{1, n - 1, s, 0, s * (n - 1)};
       break;
     default:
       w = logStepWorkOf(request, algorithm);
@@ -135,20 +146,34 @@ Work workOf(const Request& request, Algorithm algorithm) {
 }  // namespace
 
 double predictUs(const Request& request, Algorithm algorithm, Protocol protocol, const Machine& m) {
-  const Work w = workOf(request, algorithm);
-  double copied = w.copied;
+  Work w = workOf(request, algorithm);
   const bool boards = algorithm == Algorithm::OneShot || algorithm == Algorithm::TwoShot;
   if (boards && protocol == Protocol::Simple && request.bytes() >= m.directMinBytes) {
-    copied -= static_cast<double>(request.bytes());  // what would be published by copying
+    // Nothing is copied to be published; a one-shot waits until its input has been read.
+    w.copied -= static_cast<double>(request.bytes());
+    if (algorithm == Algorithm::OneShot) ++w.hops;
   }
   // A Simple hand-over moves a flag line and then the data's first line; LL moves one line for both.
-  const double hop = protocol == Protocol::LL ? m.handoverUs : 1.8 * m.handoverUs;
-  const double lines = (copied + w.reduced) / 56;
-  double work = copied / (m.copyGBps * 1e3) + w.reduced / (m.reduceGBps * 1e3) + w.messages * m.messageUs;
-  if (protocol == Protocol::LL) work += lines * m.lineNs * 1e-3;
-  double time = w.hops * hop + work * m.ranksPerCore;
-  if (m.ranksPerCore > 1) time += w.hops * m.switchUs * m.ranksPerCore;
-  if (m.network) time += w.hops * m.networkUs + copied / (m.networkGBps * 1e3);
+  const bool ll = protocol == Protocol::LL;
+  const double hop = ll ? m.handoverUs : 1.8 * m.handoverUs;
+  const double touched = (w.copied + w.reduced) * m.ranksPerCore + w.alone;
+  const double factor = touched <= static_cast<double>(m.l2Bytes)   ? 1
+                        : touched <= static_cast<double>(m.l3Bytes) ? m.l3Factor
+                                                                    : m.memoryFactor;
+  const double reduceGBps = boards ? m.readGBps : m.reduceGBps;
+  double work = factor * 1e-3 * (w.copied / m.copyGBps + w.reduced / reduceGBps);
+  work += w.messages * (ll ? m.llMessageUs : m.messageUs);
+  double time = factor * 1e-3 * w.alone / (reduces(request.collective) ? m.readGBps : m.copyGBps);
+  if (ll) {
+    const double perLine =
+        1e-3 * m.lineNs * (m.ranksPerCore > 1 ? 2 : 1);  // another rank has used the caches since
+    work += (w.copied + w.reduced) / 56 * perLine;
+    time += w.alone / 56 * perLine;
+  }
+  time += w.hops * hop + work * m.ranksPerCore;
+  // Each rank of a core must have had it before the first of them goes on; later hand-overs partly coincide.
+  if (m.ranksPerCore > 1) time += 2 * m.switchUs * (m.ranksPerCore - 1) * (1 + 0.6 * (w.hops - 1));
+  if (m.network) time += w.hops * m.networkUs + (w.copied + w.alone) / (m.networkGBps * 1e3);
   return time;
 }
 

@@ -136,7 +136,7 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
   for (size_t m = first; m < end; ++m) {
     const Move& move = moves_[m];
     for (int peer; (peer = missing(move, job, links, boardSlot, wait)) != kNobody;) {
-      if (!wait.again(peer)) return m;
+      if (!wait.again(peer, move.reads == Reads::All)) return m;
     }
 
     std::byte* scratch = scratchMemory;

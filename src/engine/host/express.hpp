@@ -67,12 +67,13 @@ class ShortWait {
   bool crowded() const { return crowded_; }
   bool needsThisCore(int peer) const { return cores_.sharesCore(peer); }
 
-  /// Passes a moment; false: it has been enough. `peer`: who is waited for; negative: not known.
-  bool again(int peer) {
+  /// Passes a moment; false: it has been enough. `peer`: who is waited for; negative: not known. `matesWait`:
+  /// all other ranks of this core wait for others, too; else the core is theirs.
+  bool again(int peer, bool matesWait) {
     if (crowded_) {
       if (!noted_) cores_.startWait();
       noted_ = true;
-      if (peer < 0 || needsThisCore(peer)) {
+      if (peer < 0 || !matesWait || needsThisCore(peer)) {
         if (yields_-- <= 0) return false;
         sched_yield();
         polls_ = kPolls;

@@ -352,16 +352,16 @@ Status HostEngine::playStates(std::span<const Job> jobs, std::vector<JobState>& 
     return nullptr;
   };
 
-  // A rank that the first unfinished job waits for, or -1.
-  auto awaited = [&]() -> int {
+  // The lane that the first unfinished job waits in, or null.
+  auto waitingLane = [&]() -> const LaneState* {
     for (size_t i = 0; i < jobs.size(); ++i) {
       if (states[i].done || !states[i].started) continue;
       for (const LaneState& lane : states[i].lanes) {
-        if (!lane.done() && lane.blockedOn >= 0) return lane.blockedOn;
+        if (!lane.done() && lane.blockedOn >= 0) return &lane;
       }
       break;
     }
-    return -1;
+    return nullptr;
   };
 
   // Partly played: this rank's numbering no longer agrees with the others', so nobody may go on as if nothing
@@ -387,8 +387,10 @@ Status HostEngine::playStates(std::span<const Job> jobs, std::vector<JobState>& 
     }
     HostEngine& first = *jobs[0].engine;
     if (idle.starting()) first.cores_.startWait();
-    const int peer = awaited();
-    const bool needsThisCore = peer < 0 ? first.options_.idle.crowded : first.cores_.sharesCore(peer);
+    const LaneState* lane = waitingLane();
+    const bool crowded = first.options_.idle.crowded;
+    const bool needsThisCore =
+        lane == nullptr ? crowded : (crowded && !lane->matesWait) || first.cores_.sharesCore(lane->blockedOn);
     if (!idle.pause(needsThisCore)) {
       first.cores_.waiting(idle.lookedAtNs());
       continue;

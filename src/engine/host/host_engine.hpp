@@ -48,7 +48,8 @@ struct LaneState {
   int64_t rounds = 0;
   int step = 0;
   int repeat = 0;
-  int blockedOn = -1;  ///< rank that the last Blocked waited for
+  int blockedOn = -1;      ///< rank that the last Blocked waited for
+  bool matesWait = false;  ///< all ranks that share this core have done their part of what it waited for
 
   bool done() const { return round >= rounds; }
 };

@@ -166,6 +166,7 @@ StepPlayer::Outcome StepPlayer::readsReady() {
   }
   if (missing < 0) return Outcome::Moved;
   lane_.blockedOn = missing;
+  lane_.matesWait = !engine_.cores_.sharesCore(missing);
   return Outcome::Blocked;
 }
 
@@ -521,6 +522,7 @@ void StepPlayer::skip() {
 }
 
 StepPlayer::Outcome StepPlayer::play() {
+  lane_.matesWait = false;
   if (bytes_ == 0 && !carriesEmpty()) {
     skip();
     return Outcome::Moved;
