@@ -102,13 +102,13 @@ Work workOf(const Request& request, Algorithm algorithm) {
     case Algorithm::OneShot:
       switch (request.collective) {
         case Collective::AllReduce:
-          w = {1, n, s, s * (n - 1)};
+          w = {1, n, s, s * n};
           break;
         case Collective::Reduce:
-          w = {1, n, s, 0, s * (n - 1)};
+          w = {1, n, s, 0, s * n};
           break;
         case Collective::ReduceScatter:
-          w = {1, n, s * n, s * (n - 1)};
+          w = {1, n, s * n, s * n};
           break;
         case Collective::AllToAll:
           w = {1, n, 2 * s * n, 0};
@@ -128,7 +128,7 @@ Work workOf(const Request& request, Algorithm algorithm) {
       }
       break;
     case Algorithm::TwoShot:
-      w = {2, 2 * n, s + s / n, s * (n - 1) / n};
+      w = {2, 2 * n, s + s / n, s};
       (request.collective == Collective::AllReduce ? w.copied : w.alone) += s * (n - 1) / n;
       break;
     case Algorithm::Pairwise:
@@ -152,6 +152,9 @@ double predictUs(const Request& request, Algorithm algorithm, Protocol protocol,
     // Nothing is copied to be published; a one-shot waits until its input has been read.
     w.copied -= static_cast<double>(request.bytes());
     if (algorithm == Algorithm::OneShot) ++w.hops;
+    // Results are put into all outputs from the L1 cache, instead of being copied from one output to the
+    // others.
+    if (algorithm == Algorithm::TwoShot && request.collective == Collective::AllReduce) w.copied *= 0.5;
   }
   // A Simple hand-over moves a flag line and then the data's first line; LL moves one line for both.
   const bool ll = protocol == Protocol::LL;

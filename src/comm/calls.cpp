@@ -236,7 +236,8 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
   }
   if (Status bound = engine_->bind(entry->plan, wait()); !bound.ok())
     return cannotConnect(std::move(bound).error());
-  entry->express = engine::Express(entry->plan, *links_);
+  entry->express = engine::Express(
+      entry->plan, *links_, std::min(engine_->options().directMinBytes, engine_->options().remoteMinBytes));
   return plans_.insert(std::move(entry));
 }
 

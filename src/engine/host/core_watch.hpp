@@ -16,6 +16,7 @@
 
 #include <cstdint>
 
+#include "core/clock.hpp"
 #include "transport/links.hpp"
 
 namespace tutti::engine {
@@ -31,6 +32,8 @@ class CoreWatch {
     if (own.cpuPlusOne.load(std::memory_order_relaxed) != cpuPlusOne_) {
       own.cpuPlusOne.store(cpuPlusOne_, std::memory_order_relaxed);
     }
+    // Waits that are all short get here, too.
+    if (++waits_ % kWaitsPerLook == 0) waiting(nowNs());
   }
   /// Whether `peer` last waited on the core of this wait.
   bool sharesCore(int peer) const {
@@ -44,6 +47,7 @@ class CoreWatch {
   }
 
  private:
+  static constexpr uint32_t kWaitsPerLook = 256;
   static constexpr int64_t kFirstPauseNs = 200'000;
   static constexpr int64_t kLongestPauseNs = 1'000'000'000;
 
@@ -52,6 +56,7 @@ class CoreWatch {
   transport::Links& links_;
   const bool mayMove_;
   int32_t cpuPlusOne_ = 0;
+  uint32_t waits_ = 0;
   int64_t nextLookNs_ = 0;
   int64_t lastMoveNs_ = 0;
   int64_t pauseNs_ = kFirstPauseNs;  ///< after a move; doubled where moving does not last

@@ -21,6 +21,12 @@ bool there(const LLLine* lines, size_t bytes, uint64_t flag) {
   return transport::llCheck(lines, bytes, flag) == transport::LLState::There;
 }
 
+/// Nothing but the expected message in its slot will do; all else is for the step player to find out.
+bool there(const transport::SlotHeader* header, size_t bytes, const Job& job) {
+  return header != nullptr && header->signature == job.signature && header->bytes == bytes &&
+         header->carrier == transport::Carrier::Slot;
+}
+
 /// The bytes of an LL message: in its line, or put together in `scratch`.
 const void* open(const LLLine* lines, size_t bytes, std::byte*& scratch) {
   if (bytes <= transport::kLLLineData) return lines->data;
@@ -32,10 +38,11 @@ const void* open(const LLLine* lines, size_t bytes, std::byte*& scratch) {
 
 }  // namespace
 
-Express::Express(const algos::Plan& plan, transport::Links& links) {
+Express::Express(const algos::Plan& plan, transport::Links& links, size_t slotsBelow)
+    : ll_(plan.protocol == algos::Protocol::LL) {
   const algos::Request& request = plan.request;
-  if (plan.protocol != algos::Protocol::LL || plan.lanes.size() != 1 || plan.rounds(plan.lanes[0]) != 1)
-    return;
+  if (!ll_ && request.bytes() >= slotsBelow) return;
+  if (plan.lanes.size() != 1 || plan.rounds(plan.lanes[0]) != 1) return;
   if (request.collective == algos::Collective::AllToAllV || plan.scratchBlocks > 0) return;
   if (request.op == ReduceOp::Avg || request.op == ReduceOp::PreMulSum) return;
 
@@ -75,7 +82,9 @@ Express::Express(const algos::Plan& plan, transport::Links& links) {
       }
       move.reads = step.readFrom;
       move.readPeer = step.readPeer.at(k);
-      move.readLine = step.readBlock.at(k) * transport::llLinesFor(plan.chunkCount * elementBytes);
+      const size_t published = plan.chunkCount * elementBytes;
+      move.readAt =
+          step.readBlock.at(k) * (ll_ ? transport::llLinesFor(published) * sizeof(LLLine) : published);
       move.readChannel = step.readChannel;
       move.publishes = step.publishes;
       move.publishChannel = step.publishChannel;
@@ -103,13 +112,20 @@ int Express::missing(const Move& move, const Job& job, transport::Links& links, 
                      const ShortWait& wait) const {
   for (int i = 0; i < move.nRecv; ++i) {
     const transport::RecvEnd& end = *move.recv[i];
-    if (!there(end.llSlot(), move.bytes, transport::llFlag(end.next, job.signature))) return move.recvPeer[i];
+    const bool come = ll_ ? there(end.llSlot(), move.bytes, transport::llFlag(end.next, job.signature))
+                          : there(end.peek(), move.bytes, job);
+    if (!come) return move.recvPeer[i];
   }
   if (move.reads != Reads::None) {
     const uint64_t flag = transport::llFlag(boardSlot, job.signature);
     auto published = [&](int peer) {
-      const transport::BoardView& board = links.boardPeers()[peer].board[move.readChannel];
-      return there(board.llSlot(boardSlot) + move.readLine, move.bytes, flag);
+      const transport::BoardPeer& other = links.boardPeers()[peer];
+      if (!ll_) {
+        const transport::SlotHeader* header = transport::peekBoard(other, move.readChannel, boardSlot);
+        return header != nullptr && there(header, header->bytes, job);
+      }
+      const LLLine* lines = other.board[move.readChannel].llSlot(boardSlot);
+      return there(lines + move.readAt / sizeof(LLLine), move.bytes, flag);
     };
     if (move.reads == Reads::One) {
       if (!published(move.readPeer)) return move.readPeer;
@@ -124,10 +140,12 @@ int Express::missing(const Move& move, const Job& job, transport::Links& links, 
     }
   }
   for (int i = 0; i < move.nSend; ++i) {
-    if (!move.send[i]->readyLL()) return kSomebody;
+    if (!(ll_ ? move.send[i]->readyLL() : move.send[i]->ready())) return kSomebody;
   }
+  if (!move.publishes) return kNobody;
+  transport::BoardWriter& writer = links.boardWriter(move.publishChannel);
   const bool room =
-      !move.publishes || links.boardWriter(move.publishChannel).readyLL(links.boardPeers(), boardSlot);
+      ll_ ? writer.readyLL(links.boardPeers(), boardSlot) : writer.ready(links.boardPeers(), boardSlot);
   return room ? kNobody : kSomebody;
 }
 
@@ -146,9 +164,13 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
     std::byte* const dst =
         move.dst == Buffer::None ? nullptr : const_cast<std::byte*>(buffer(move.dst)) + move.dstAt;
     auto local = [&]() -> const void* { return buffer(move.src) + move.srcAt; };
-    auto readOff = [&](int peer) {
+    auto readOff = [&](int peer) -> const void* {
       const transport::BoardView& board = links.boardPeers()[peer].board[move.readChannel];
-      return open(board.llSlot(boardSlot) + move.readLine, move.bytes, scratch);
+      if (!ll_) return board.slot(boardSlot) + move.readAt;
+      return open(board.llSlot(boardSlot) + move.readAt / sizeof(LLLine), move.bytes, scratch);
+    };
+    auto received = [&](int i) -> const void* {
+      return ll_ ? open(move.recv[i]->llSlot(), move.bytes, scratch) : move.recv[i]->slot();
     };
 
     const void* value = nullptr;
@@ -159,10 +181,10 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
           sources[n++] = peer == links.rank() ? local() : readOff(peer);
       } else {
         if (move.order == Order::LocalFirst) sources[n++] = local();
-        for (int i = 0; i < move.nRecv; ++i) sources[n++] = open(move.recv[i]->llSlot(), move.bytes, scratch);
+        for (int i = 0; i < move.nRecv; ++i) sources[n++] = received(i);
         if (move.order == Order::PeerFirst) sources[n++] = local();
       }
-      void* target = dst != nullptr ? dst : scratch;
+      void* target = dst != nullptr ? dst : !ll_ && move.nSend > 0 ? move.send[0]->slot() : scratch;
       if (n == 2) {
         reduce2_(target, sources[0], sources[1], move.count);
       } else {
@@ -170,7 +192,7 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
       }
       value = target;
     } else if (move.nRecv > 0) {
-      value = open(move.recv[0]->llSlot(), move.bytes, scratch);
+      value = received(0);
     } else if (move.reads == Reads::One) {
       value = readOff(move.readPeer);
     } else {
@@ -180,14 +202,25 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
     if (dst != nullptr && value != dst) kernels::copy(dst, value, move.bytes);
     for (int i = 0; i < move.nSend; ++i) {
       transport::SendEnd& end = *move.send[i];
-      transport::llPack(end.llSlot(), value, move.bytes, transport::llFlag(end.next, job.signature));
-      end.publishLL();
+      if (ll_) {
+        transport::llPack(end.llSlot(), value, move.bytes, transport::llFlag(end.next, job.signature));
+        end.publishLL();
+      } else {
+        if (value != end.slot()) kernels::copy(end.slot(), value, move.bytes);
+        end.publish(move.bytes, job.signature);
+      }
     }
     if (move.publishes) {
       transport::BoardWriter& writer = links.boardWriter(move.publishChannel);
-      transport::llPack(writer.llSlot(boardSlot), value, move.bytes,
-                        transport::llFlag(boardSlot, job.signature));
-      writer.publishLL(links.boardPeers(), boardSlot, move.publishFor);
+      if (ll_) {
+        transport::llPack(writer.llSlot(boardSlot), value, move.bytes,
+                          transport::llFlag(boardSlot, job.signature));
+        writer.publishLL(links.boardPeers(), boardSlot, move.publishFor);
+      } else {
+        kernels::copy(writer.slot(boardSlot), value, move.bytes);
+        writer.publish(links.boardPeers(), boardSlot, move.publishFor,
+                       {.bytes = move.bytes, .signature = job.signature});
+      }
     }
     for (int i = 0; i < move.nRecv; ++i) {
       move.recv[i]->release();

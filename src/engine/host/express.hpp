@@ -43,7 +43,7 @@ struct Move {
   int sentBack[algos::Peers::kMax] = {};
   algos::Reads reads = algos::Reads::None;
   int readPeer = 0;
-  size_t readLine = 0;  ///< where in the published lines the wanted block begins
+  size_t readAt = 0;  ///< bytes from the start of the slot to the wanted block
   int readChannel = 0;
   bool publishes = false;
   int publishChannel = 0;
@@ -99,8 +99,9 @@ class ShortWait {
 class Express {
  public:
   Express() = default;
-  /// Empty where `plan` does not qualify. REQUIRES that all that the plan needs is connected.
-  Express(const algos::Plan& plan, transport::Links& links);
+  /// Empty where `plan` does not qualify. REQUIRES that all that the plan needs is connected. `slotsBelow`:
+  /// Simple messages of calls of fewer bytes travel in slots, whatever the buffers.
+  Express(const algos::Plan& plan, transport::Links& links, size_t slotsBelow);
 
   bool empty() const { return moves_.empty(); }
   const std::vector<Move>& moves() const { return moves_; }
@@ -121,6 +122,7 @@ class Express {
   int missing(const Move& move, const Job& job, transport::Links& links, uint64_t boardSlot,
               const ShortWait& wait) const;
 
+  bool ll_ = false;
   std::vector<Move> moves_;
   size_t leading_ = 0;
   size_t scratchBytes_ = 0;

@@ -34,10 +34,10 @@ inline constexpr size_t kBounceBytes = 64 << 20;
 
 struct EngineOptions {
   IdlePolicy idle;
-  int64_t timeoutMs = 0;         ///< 0: no limit
-  bool spreadCores = true;       ///< ranks that share a core move to emptier ones
-  bool checkCalls = true;        ///< a call whose rank only sends returns when what it sent has been taken
-  size_t directMinBytes = 4096;  ///< from here on, buffers that peers can reach are read in place
+  int64_t timeoutMs = 0;          ///< 0: no limit
+  bool spreadCores = true;        ///< ranks that share a core move to emptier ones
+  bool checkCalls = true;         ///< a call whose rank only sends returns when what it sent has been taken
+  size_t directMinBytes = 16384;  ///< from here on, buffers that peers can reach are read in place
   size_t remoteMinBytes = SIZE_MAX;  ///< from here on, sends are read with process_vm_readv
 };
 
