@@ -223,7 +223,8 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
     entry->record.root = request.root;
     entry->record.dtype = static_cast<uint8_t>(request.type);
     entry->record.op = static_cast<uint8_t>(request.op);
-    if (!isLoaded && key.optionsHash == 0 && tellsShared(entry->plan))
+    if (!isLoaded && key.optionsHash == 0 && request.bytes() >= engine_->options().directMinBytes &&
+        tellsShared(entry->plan))
       entry->sharedByAll = sharedFlag(signature);
     if (params::getBool("TUTTI_EXPLAIN")) {
       // A line each: the log folds line breaks.

@@ -61,6 +61,7 @@ Express::Express(const algos::Plan& plan, transport::Links& links, size_t slotsB
       move.count = plan.extent(lane, 0, sized.index.at(k)).count;
       move.bytes = move.count * elementBytes;
       if (move.bytes == 0 || sized.buffer == Buffer::None) return;
+      if (!ll_ && step.publishes && move.bytes > links.geometry().boardBytes) return;
       move.src = step.src.buffer;
       move.dst = step.dst.buffer;
       move.srcAt = plan.extent(lane, 0, step.src.index.at(k)).offset * elementBytes;
