@@ -235,6 +235,7 @@ Status Communicator::startChecked(const Connect& connect) {
   if (remote >= 0) engineOptions.remoteMinBytes = static_cast<size_t>(remote);
   const int64_t spinUs = params::getInt("TUTTI_SPIN_US");
   TUTTI_ASSIGN(const int perCore, ranksPerCore(*control_));
+  engineOptions.ranksPerCore = perCore;
   engineOptions.idle.crowded = perCore > 1;
   if (spinUs >= 0) engineOptions.idle.spinNs = spinUs * 1000;
   engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);

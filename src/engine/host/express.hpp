@@ -74,8 +74,8 @@ class ShortWait {
       if (!noted_) cores_.startWait();
       noted_ = true;
       if (peer < 0 || !matesWait || needsThisCore(peer)) {
-        if (yields_-- <= 0) return false;
-        sched_yield();
+        if (yields_-- <= 0 || cores_.yieldsAreDear()) return false;
+        cores_.yield();
         polls_ = kPolls;
         return true;
       }

@@ -64,7 +64,7 @@ HostEngine::HostEngine(transport::Links& links, control::ControlPlane& control, 
     : links_(links),
       control_(control),
       options_(options),
-      cores_(links, options.spreadCores),
+      cores_(links, options.spreadCores, options.ranksPerCore),
       sources_(links.nRanks() + algos::Peers::kMax + 1) {}
 
 Status HostEngine::bind(const Plan& plan, const control::Wait& wait) {
@@ -391,7 +391,9 @@ Status HostEngine::playStates(std::span<const Job> jobs, std::vector<JobState>& 
     const bool crowded = first.options_.idle.crowded;
     const bool needsThisCore =
         lane == nullptr ? crowded : (crowded && !lane->matesWait) || first.cores_.sharesCore(lane->blockedOn);
-    if (!idle.pause(needsThisCore)) {
+    const bool sleepNow = idle.pause(needsThisCore, !first.cores_.yieldsAreDear());
+    first.cores_.noteYield(idle.awayNs());
+    if (!sleepNow) {
       first.cores_.waiting(idle.lookedAtNs());
       continue;
     }

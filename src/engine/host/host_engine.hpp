@@ -35,6 +35,7 @@ inline constexpr size_t kBounceBytes = 64 << 20;
 struct EngineOptions {
   IdlePolicy idle;
   int64_t timeoutMs = 0;          ///< 0: no limit
+  int ranksPerCore = 1;           ///< of the busiest core
   bool spreadCores = true;        ///< ranks that share a core move to emptier ones
   bool checkCalls = true;         ///< a call whose rank only sends returns when what it sent has been taken
   size_t directMinBytes = 16384;  ///< from here on, buffers that peers can reach are read in place

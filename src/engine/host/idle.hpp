@@ -30,9 +30,12 @@ class Idle {
   /// No pause has been made since the last progress.
   bool starting() const { return rounds_ == 0; }
 
-  /// `needsThisCore`: what is awaited can happen only when another thread gets this core. True where the
-  /// caller should announce sleep, look once more for work, and call sleep() or cancel().
-  bool pause(bool needsThisCore);
+  /// `needsThisCore`: what is awaited can happen only when another thread gets this core. `mayYield`: else it
+  /// is time to sleep instead. True where the caller should announce sleep, look once more for work, and call
+  /// sleep() or cancel().
+  bool pause(bool needsThisCore, bool mayYield = true);
+  /// How long the last pause kept the core away, if it yielded, as far as is known: at most so long.
+  int64_t awayNs() const { return awayNs_; }
   int64_t sleepNs() const { return policy_.sleepNs; }
 
   /// Nanoseconds since the wait began, as of the last look at the clock.
@@ -49,6 +52,7 @@ class Idle {
   uint32_t rounds_ = 0;
   int64_t startNs_ = 0;
   int64_t waitedNs_ = 0;
+  int64_t awayNs_ = 0;
   int64_t spunNs_ = 0;  ///< of this wait; in a crowd, since the core was given away last
 };
 
