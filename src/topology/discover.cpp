@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "topology/core_latency.hpp"
+#include "topology/drivers/cgroup.hpp"
 #include "topology/drivers/hwloc.hpp"
 #include "topology/drivers/sysfs.hpp"
 #include "topology/host_cores.hpp"
@@ -36,6 +37,7 @@ class Probe {
     for (auto& [numa, cpu] : cpus_) t.xml.children.push_back(std::move(cpu));
     TUTTI_ASSIGN(t.graph, graphFromNcclXml(t.xml, "this machine"));
     t.graph.warnings.insert(t.graph.warnings.begin(), warnings_.begin(), warnings_.end());
+    t.graph.seen = std::move(seen_);
     if (t.graph.ranks.empty())
       return makeError(Code::SystemError, "this machine shows neither cores nor GPUs");
     return t;
@@ -44,12 +46,23 @@ class Probe {
  private:
   void readCores() {
     const bool here = options_.root.empty();
-    HostCores cores = here && options_.allowedCpus.empty()
-                          ? probeHostCores()
-                          : probeHostCores(options_.root, options_.allowedCpus);
+    const CgroupLimits group = readCgroup(options_.root);
+    // Of this machine the kernel's affinity mask has the group's limit in it already.
+    const std::vector<int>& allowed =
+        options_.allowedCpus.empty() && !here ? group.cpus : options_.allowedCpus;
+    HostCores cores = here && allowed.empty() ? probeHostCores() : probeHostCores(options_.root, allowed);
+    if (group.quota > 0)
+      warnings_.push_back(fmt::format(
+          "the container may use {:.2g} CPUs' worth of time: more ranks than that wait for each other",
+          group.quota));
+    std::string source = "sysfs";
+    bool done = false;
     if (!cores.warnings.empty() && here && options_.useHwloc) {
-      if (fromHwloc()) return;
+      done = fromHwloc();
+      source = done ? "hwloc, for sysfs does not tell all" : "sysfs; hwloc cannot be used";
     }
+    describeCores(cores, group, source);
+    if (done) return;
     warnings_.insert(warnings_.end(), cores.warnings.begin(), cores.warnings.end());
     std::set<int> seen;
     std::map<int, std::map<int, XmlElement>> groups;
@@ -80,11 +93,17 @@ class Probe {
       for (auto& [id, l3] : groups[numa]) cpu.children.push_back(std::move(l3));
       cpus_[numa] = std::move(cpu);
     }
-    std::string online = readSysText(options_.root + "/sys/devices/system/cpu/online");
-    if (auto all = parseCpuList(online); all.ok() && all->size() > cores.cores.size())
-      warnings_.push_back(
-          fmt::format("this process may use {} of the machine's {} CPUs: ranks are placed on those only",
-                      cores.cores.size(), all->size()));
+  }
+
+  void describeCores(const HostCores& cores, const CgroupLimits& group, const std::string& source) {
+    seen_.push_back(fmt::format("CPUs: {}, {} L3 group(s), {} NUMA node(s), {} package(s) ({})", cores.cores.size(),
+                                cores.l3Groups, cores.numaNodes, cores.packages, source));
+    auto all = parseCpuList(readSysText(options_.root + "/sys/devices/system/cpu/online"));
+    if (!all.ok() || all->size() <= cores.cores.size()) return;
+    const bool byGroup = !group.cpus.empty() && group.cpus.size() < all->size();
+    warnings_.push_back(
+        fmt::format("this process may use {} of the machine's {} CPUs ({}): ranks are placed on those only",
+                    cores.cores.size(), all->size(), byGroup ? group.where : "its affinity"));
   }
 
   bool fromHwloc() {
@@ -171,6 +190,9 @@ class Probe {
     std::vector<NvmlGpu> gpus;
     if (nvml) {
       auto found = nvml->gpus();
+      seen_.push_back(found.ok() ? fmt::format("GPUs: {} by NVML", found->size())
+                                 : fmt::format("GPUs: {} on the PCI bus; no NVML: {}", onBus.size(),
+                                               found.error().message()));
       if (found.ok())
         gpus = std::move(found).value();
       else if (!onBus.empty())
@@ -250,6 +272,8 @@ class Probe {
       }
       if (verbs) {
         auto usable = verbs->devices();
+        seen_.push_back(usable.ok() ? fmt::format("RDMA: {} device(s) by libibverbs", usable->size())
+                                    : fmt::format("RDMA: {}", usable.error().message()));
         if (!usable.ok()) {
           warnings_.push_back(
               fmt::format("RDMA devices are there, but {}: their Ethernet interfaces are used instead",
@@ -259,6 +283,8 @@ class Probe {
         }
       }
     }
+    if (!rdma) seen_.push_back("RDMA: no device in sysfs: traffic between machines goes over TCP");
+    describePorts(ports);
     bool physical =
         std::any_of(ports.begin(), ports.end(), [](const SysPort& p) { return !p.busId.empty() && p.up; });
     int dev = 0;
@@ -292,9 +318,28 @@ class Probe {
     if (dev == 0) warnings_.push_back("no network interface is up: this machine can only work with itself");
   }
 
+  void describePorts(const std::vector<SysPort>& ports) {
+    for (const SysPort& p : ports) {
+      std::string line = fmt::format("{}{}: ", p.name, p.rdma ? fmt::format(" port {}", p.port) : "");
+      line += p.up ? "up" : "down, not used";
+      line += p.mbps > 0 ? fmt::format(", {:g} Gb/s", p.mbps / 1000.0) : p.up ? ", speed not known" : "";
+      if (p.rdma) line += fmt::format(", {}, {} GID(s), {} of them RoCE v2", p.linkLayer, p.gids, p.roceV2Gids);
+      if (!p.kind.empty()) line += ", " + p.kind;
+      if (!p.busId.empty()) line += ", PCI " + p.busId;
+      std::string below;
+      for (const std::string& nic : nicsBelow(ports, p.name))
+        if (nic != p.name) below += (below.empty() ? "" : ", ") + nic;
+      if (!below.empty()) line += ", over " + below;
+      if (p.busId.empty() && p.up && below.empty() && !p.rdma)
+        line += ", virtual: which NIC lies below cannot be seen from here";
+      seen_.push_back(std::move(line));
+    }
+  }
+
   const DiscoverOptions& options_;
   std::map<int, XmlElement> cpus_;
   std::vector<std::string> warnings_;
+  std::vector<std::string> seen_;
   int nextRank_ = 0;
 };
 

@@ -74,6 +74,7 @@ struct Graph {
     double oneWayNs;
   };
   std::vector<CorePair> coreLatencies;  ///< measured; not part of the hash, for no two measurements agree
+  std::vector<std::string> seen;        ///< by which means this machine was looked at, and what they showed
   std::vector<std::string> warnings;    ///< what could not be read or was assumed, and what follows from it
 
   int addNode(Node node);

@@ -74,6 +74,7 @@ std::string renderText(const Graph& graph, const Analysis& a, double parseMs) {
   if (l3 > 0) out += fmt::format("{} L3 group(s), ", l3);
   out += fmt::format("{} NUMA node(s), {} NIC port(s){}; {} machine(s)\n", graph.cpus.size(),
                      graph.nets.size(), graph.nvswitches.empty() ? "" : ", NVSwitch", a.nodes);
+  for (const std::string& line : graph.seen) out += "seen: " + line + "\n";
   for (int n : graph.nets) {
     const Node& net = graph.nodes[n];
     out += fmt::format(

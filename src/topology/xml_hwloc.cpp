@@ -218,7 +218,7 @@ class HwlocConverter {
       if (!cpus.empty()) {
         numa = &numaOf(cpus, *numa);
         if (type == "L3Cache" || (type == "Cache" && e.get("depth") == "3")) l3 = cpus.first();
-        if (type == "Core" || (type == "PU" && !insideCore_)) addCore(*numa, cpus, l3);
+        if (type == "Core" || (type == "PU" && !insideCore_)) addCore(e, *numa, cpus, l3);
       }
     }
     bool outer = insideCore_;
@@ -235,7 +235,7 @@ class HwlocConverter {
     return {};
   }
 
-  void addCore(Numa& numa, const BitSet& cpus, int l3) {
+  void addCore(const XmlElement& e, Numa& numa, const BitSet& cpus, int l3) {
     XmlElement& group = numa.l3[l3];
     if (group.name.empty()) {
       group.name = "l3";
@@ -244,6 +244,7 @@ class HwlocConverter {
     XmlElement core;
     core.name = "core";
     core.set("cpu", std::to_string(cpus.first()));
+    if (std::vector<XmlElement> own = kept(e); !own.empty() && own[0].name == "core") core = std::move(own[0]);
     group.children.push_back(std::move(core));
   }
 

@@ -40,11 +40,18 @@ std::string words(const std::set<int>& bits) {
   return out.empty() ? "0x0" : out;
 }
 
-/// A NUMA node: its cores by L3, each with its hyperthreads.
+/// A core: the CPU that names it, and with its hyperthreads.
+struct Core {
+  int number = 0;
+  std::set<int> cpus;
+  const XmlElement* element = nullptr;
+};
+
+/// A NUMA node: its cores by L3.
 struct Node {
   const XmlElement* cpu = nullptr;
   int index = 0;
-  std::vector<std::vector<std::set<int>>> groups;
+  std::vector<std::vector<Core>> groups;
   std::set<int> cpus;
 };
 
@@ -136,24 +143,25 @@ class HwlocWriter {
       if (!n.groups.empty()) continue;
       const int number = used.empty() ? 0 : *used.rbegin() + 1;
       used.insert(number);
-      n.groups.push_back({{number}});
+      n.groups.push_back({Core{number, {number}, nullptr}});
       n.cpus.insert(number);
     }
     return {};
   }
 
   Status readCores(Node& n, std::set<int>& used) {
-    std::map<int, std::vector<int>> byLowest;  // L3 groups
+    std::map<int, std::vector<Core>> byLowest;  // L3 groups
     for (const XmlElement& l3 : n.cpu->children) {
       if (l3.name != "l3") continue;
-      std::vector<int> group;
+      std::vector<Core> group;
       for (const XmlElement& core : l3.children) {
         if (core.name != "core") continue;
         TUTTI_ASSIGN(int64_t cpu, XmlReader(core, file_).integer("cpu", 0, 1 << 20));
-        if (used.insert(static_cast<int>(cpu)).second) group.push_back(static_cast<int>(cpu));
+        const int number = static_cast<int>(cpu);
+        if (used.insert(number).second) group.push_back({number, {number}, &core});
       }
-      std::sort(group.begin(), group.end());
-      if (!group.empty()) byLowest[group.front()] = std::move(group);
+      std::sort(group.begin(), group.end(), [](const Core& a, const Core& b) { return a.number < b.number; });
+      if (!group.empty()) byLowest[group.front().number] = std::move(group);
     }
     auto affinity = parseBitSet(n.cpu->get("affinity"));
     if (!affinity.ok()) return XmlReader(*n.cpu, file_).error(affinity.error().message());
@@ -161,17 +169,13 @@ class HwlocWriter {
     for (int b = 0; b < static_cast<int>(affinity->words.size()) * 32; ++b)
       if (affinity->has(b) && used.insert(b).second) others.push_back(b);
     if (byLowest.empty() && !others.empty()) {
-      byLowest[others.front()] = std::move(others);
+      for (int cpu : others) byLowest[others.front()].push_back({cpu, {cpu}, nullptr});
       others.clear();
     }
+    for (auto& [lowest, group] : byLowest) n.groups.push_back(std::move(group));
     std::vector<std::set<int>*> cores;
-    n.groups.reserve(byLowest.size());
-    for (auto& [lowest, group] : byLowest) {
-      n.groups.emplace_back();
-      for (int cpu : group) n.groups.back().push_back({cpu});
-    }
     for (auto& group : n.groups)
-      for (std::set<int>& core : group) cores.push_back(&core);
+      for (Core& core : group) cores.push_back(&core.cpus);
     // CPUs that no <core> names are taken for the hyperthreads of those that are, in turn.
     for (size_t i = 0; i < others.size(); ++i) cores[i % cores.size()]->insert(others[i]);
     for (const std::set<int>* core : cores) n.cpus.insert(core->begin(), core->end());
@@ -197,7 +201,7 @@ class HwlocWriter {
     package.children.push_back(std::move(memory));
     for (const auto& group : n.groups) {
       std::set<int> shared;
-      for (const std::set<int>& core : group) shared.insert(core.begin(), core.end());
+      for (const Core& core : group) shared.insert(core.cpus.begin(), core.cpus.end());
       XmlElement l3 = object("L3Cache");
       place(l3, shared, numa);
       number(l3);
@@ -207,7 +211,7 @@ class HwlocWriter {
                                 {"cache_associativity", "0"},
                                 {"cache_type", "0"}})
         l3.set(key, value);
-      for (const std::set<int>& core : group) l3.children.push_back(coreOf(core, numa));
+      for (const Core& core : group) l3.children.push_back(objectOf(core, numa));
       package.children.push_back(std::move(l3));
     }
     XmlElement root = object("Bridge");
@@ -221,12 +225,16 @@ class HwlocWriter {
     return package;
   }
 
-  XmlElement coreOf(const std::set<int>& cpus, const std::set<int>& numa) {
+  XmlElement objectOf(const Core& described, const std::set<int>& numa) {
     XmlElement core = object("Core");
-    core.set("os_index", std::to_string(*cpus.begin()));
-    place(core, cpus, numa);
+    core.set("os_index", std::to_string(*described.cpus.begin()));
+    place(core, described.cpus, numa);
     number(core);
-    for (int cpu : cpus) {
+    // Its name and rank, where they do not follow from the CPUs.
+    const XmlElement* e = described.element;
+    if (e != nullptr && (e->attributes.size() > 1 || described.number != *described.cpus.begin()))
+      addInfo(core, "NCCL", inOneLine(bare(*e)));
+    for (int cpu : described.cpus) {
       XmlElement pu = object("PU");
       pu.set("os_index", std::to_string(cpu));
       place(pu, {cpu}, numa);

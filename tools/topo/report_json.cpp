@@ -88,6 +88,7 @@ std::string reportJson(const Graph& graph, const topology::Analysis& a, double p
     for (const Graph::CorePair& l : graph.coreLatencies)
       j["core_latency_ns"].push_back({graph.nodes[l.from].id, graph.nodes[l.to].id, l.oneWayNs});
   }
+  j["seen"] = graph.seen;
   j["warnings"] = graph.warnings;
   ordered_json paths;
   paths["devices"] = ordered_json::array();

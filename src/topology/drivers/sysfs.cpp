@@ -93,9 +93,16 @@ std::vector<SysPort> readPorts(const std::string& root) {
       if (!guid.empty()) p.guid = "0x" + guid;
       for (const std::string& gid : entries(folder + "/gids")) {
         std::string value = readSysText(folder + "/gids/" + gid);
-        if (value.find_first_not_of("0:") != std::string::npos) ++p.gids;
+        if (value.find_first_not_of("0:") == std::string::npos) continue;
+        ++p.gids;
+        if (readSysText(folder + "/gid_attrs/types/" + gid).find("RoCE v2") != std::string::npos) ++p.roceV2Gids;
       }
       p.netdevs = entries(rdma + name + "/device/net");
+      // Soft RoCE has no device of its own: it names the interface it runs on.
+      if (const std::string on = readSysText(rdma + name + "/parent"); p.busId.empty() && !on.empty()) {
+        p.busId = busIdOf(root + "/sys/class/net/" + on);
+        p.netdevs = {on};
+      }
       ports.push_back(std::move(p));
     }
   }
@@ -112,10 +119,31 @@ std::vector<SysPort> readPorts(const std::string& root) {
     std::string state = readSysText(net + name + "/operstate");
     p.up = state == "up" || state == "unknown";
     for (const std::string& entry : entries(net + name))
-      if (entry.rfind("upper_", 0) == 0) p.upper.push_back(entry.substr(6));
+      if (entry.rfind("upper_", 0) == 0)
+        p.upper.push_back(entry.substr(6));
+      else if (entry.rfind("lower_", 0) == 0)
+        p.lower.push_back(entry.substr(6));
+    const std::string event = "\n" + readSysText(net + name + "/uevent") + "\n";
+    if (const size_t at = event.find("\nDEVTYPE="); at != std::string::npos)
+      p.kind = event.substr(at + 9, event.find('\n', at + 1) - at - 9);
     ports.push_back(std::move(p));
   }
   return ports;
+}
+
+std::vector<std::string> nicsBelow(const std::vector<SysPort>& ports, const std::string& name) {
+  std::vector<std::string> found;
+  std::vector<std::string> open = {name};
+  for (size_t i = 0; i < open.size() && i < 256; ++i) {
+    for (const SysPort& p : ports) {
+      if (p.rdma || p.name != open[i]) continue;
+      if (!p.busId.empty()) found.push_back(p.name);
+      for (const std::string& lower : p.lower)
+        if (std::find(open.begin(), open.end(), lower) == open.end()) open.push_back(lower);
+    }
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 std::vector<std::string> readGpuBusIds(const std::string& root) {

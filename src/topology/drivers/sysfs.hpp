@@ -28,9 +28,15 @@ struct SysPort {
   std::string linkLayer;  ///< "InfiniBand" or "Ethernet"
   bool up = false;
   int gids = 0;
+  int roceV2Gids = 0;
+  std::string kind;  ///< of an interface: "bond", "vlan", "bridge", ..., empty for a plain one
   std::vector<std::string> upper;  ///< interfaces stacked on it: bonds, VLANs, bridges
+  std::vector<std::string> lower;  ///< interfaces it is stacked on
   std::vector<std::string> netdevs;
 };
+
+/// The real NICs that an interface's traffic leaves by: itself, or those below it, through bonds and VLANs.
+std::vector<std::string> nicsBelow(const std::vector<SysPort>& ports, const std::string& name);
 
 /// RDMA ports, then network interfaces (not loopback), by name.
 std::vector<SysPort> readPorts(const std::string& root);

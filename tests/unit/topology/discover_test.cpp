@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -202,6 +203,110 @@ TEST(Discover, HostMachinesHaveRanksOnCores) {
       crossings += (g.orders[0][i] < 2) != (g.orders[0][(i + 1) % 4] < 2) ? 1 : 0;
     EXPECT_EQ(crossings, 2);
   }
+}
+
+bool anyHas(const std::vector<std::string>& lines, const std::string& what) {
+  return std::any_of(lines.begin(), lines.end(),
+                     [&](const std::string& line) { return line.find(what) != std::string::npos; });
+}
+
+TEST(Discover, ContainersSeeTheirPartAndWhy) {
+  for (bool v2 : {true, false}) {
+    FakeMachine machine;
+    machine.cpus(8, 2);
+    if (v2) {
+      machine.write("proc/self/cgroup", "0::/box/inner");
+      machine.write("sys/fs/cgroup/box/cpuset.cpus.effective", "0-1,5");
+      machine.write("sys/fs/cgroup/box/cpu.max", "150000 100000");
+    } else {
+      machine.write("proc/self/cgroup", "3:cpuset:/box\n2:cpu,cpuacct:/box");
+      machine.write("sys/fs/cgroup/cpuset/box/cpuset.effective_cpus", "0-1,5");
+      machine.write("sys/fs/cgroup/cpu/box/cpu.cfs_quota_us", "150000");
+      machine.write("sys/fs/cgroup/cpu/box/cpu.cfs_period_us", "100000");
+    }
+    DiscoverOptions options;
+    options.root = machine.root();
+    auto t = discover(options);
+    ASSERT_TRUE(t.ok()) << t.error().message();
+    EXPECT_EQ(t->graph.ranks.size(), 3u) << v2;
+    EXPECT_TRUE(anyHas(t->graph.warnings, "3 of the machine's 8 CPUs (" + machine.root() + "/sys/fs/cgroup")) << v2;
+    EXPECT_TRUE(anyHas(t->graph.warnings, "1.5 CPUs' worth of time")) << v2;
+  }
+}
+
+TEST(Discover, BondsAndVlansNameTheNicsBelow) {
+  FakeMachine machine;
+  machine.cpus(2, 1);
+  for (int n : {0, 1}) {
+    const std::string bus = "0000:0" + std::to_string(n + 1) + ":00.0";
+    const std::string name = "eth" + std::to_string(n);
+    machine.pci(bus, "0x020000", "0x15b3", 0);
+    machine.write("sys/devices/pci0000:00/" + bus + "/net/" + name + "/operstate", "up");
+    machine.write("sys/class/net/" + name + "/operstate", "up");
+    machine.write("sys/class/net/" + name + "/speed", "25000");
+    machine.write("sys/class/net/" + name + "/upper_bond0", "");
+    machine.link("sys/class/net/" + name + "/device", "sys/devices/pci0000:00/" + bus);
+    machine.write("sys/class/net/bond0/lower_" + name, "");
+  }
+  machine.write("sys/class/net/bond0/operstate", "up");
+  machine.write("sys/class/net/bond0/speed", "50000");
+  machine.write("sys/class/net/bond0/uevent", "DEVTYPE=bond\nINTERFACE=bond0");
+  machine.write("sys/class/net/bond0.7/operstate", "up");
+  machine.write("sys/class/net/bond0.7/uevent", "DEVTYPE=vlan\nINTERFACE=bond0.7");
+  machine.write("sys/class/net/bond0.7/lower_bond0", "");
+  DiscoverOptions options;
+  options.root = machine.root();
+  auto t = discover(options);
+  ASSERT_TRUE(t.ok()) << t.error().message();
+  ASSERT_EQ(t->graph.nets.size(), 2u) << "the real NICs, each once";
+  EXPECT_TRUE(anyHas(t->graph.seen, "bond0: up, 50 Gb/s, bond, over eth0, eth1"));
+  EXPECT_TRUE(anyHas(t->graph.seen, "bond0.7: up, speed not known, vlan, over eth0, eth1"));
+  EXPECT_TRUE(anyHas(t->graph.seen, "eth0: up, 25 Gb/s, PCI 0000:01:00.0"));
+  EXPECT_TRUE(anyHas(t->graph.seen, "RDMA: no device in sysfs"));
+  EXPECT_NE(writeXml(t->xml).find("carries=\"bond0\""), std::string::npos);
+}
+
+TEST(Discover, OnlyVirtualInterfacesAreUsedAndSaidToBe) {
+  FakeMachine machine;
+  machine.cpus(2, 1);
+  machine.write("sys/class/net/eth0/operstate", "up");
+  machine.write("sys/class/net/eth0/speed", "10000");
+  DiscoverOptions options;
+  options.root = machine.root();
+  auto t = discover(options);
+  ASSERT_TRUE(t.ok());
+  EXPECT_EQ(t->graph.nets.size(), 1u);
+  EXPECT_TRUE(anyHas(t->graph.seen, "eth0: up, 10 Gb/s, virtual: which NIC lies below cannot be seen"));
+}
+
+TEST(Discover, SoftRoceIsFoundBesideItsInterface) {
+  FakeMachine machine;
+  machine.cpus(2, 1);
+  machine.pci("0000:01:00.0", "0x020000", "0x1af4", 0);
+  machine.write("sys/devices/pci0000:00/0000:01:00.0/net/eth0/operstate", "up");
+  machine.write("sys/class/net/eth0/operstate", "up");
+  machine.link("sys/class/net/eth0/device", "sys/devices/pci0000:00/0000:01:00.0");
+  const std::string rxe = "sys/class/infiniband/rxe0";
+  machine.write(rxe + "/node_guid", "0202:0aff:fe00:0001");
+  machine.write(rxe + "/parent", "eth0");
+  machine.write(rxe + "/ports/1/rate", "2.5 Gb/sec (1X SDR)");
+  machine.write(rxe + "/ports/1/state", "4: ACTIVE");
+  machine.write(rxe + "/ports/1/link_layer", "Ethernet");
+  machine.write(rxe + "/ports/1/gids/0", "fe80:0000:0000:0000:0000:0aff:fe00:0001");
+  machine.write(rxe + "/ports/1/gids/1", "0000:0000:0000:0000:0000:ffff:0a00:0001");
+  machine.write(rxe + "/ports/1/gids/2", "0000:0000:0000:0000:0000:0000:0000:0000");
+  machine.write(rxe + "/ports/1/gid_attrs/types/0", "IB/RoCE v1");
+  machine.write(rxe + "/ports/1/gid_attrs/types/1", "RoCE v2");
+  FakeVerbs verbs;
+  DiscoverOptions options;
+  options.root = machine.root();
+  options.verbs = &verbs;
+  auto t = discover(options);
+  ASSERT_TRUE(t.ok()) << t.error().message();
+  ASSERT_EQ(t->graph.nets.size(), 1u) << "one wire";
+  EXPECT_EQ(t->graph.nodes[t->graph.nets[0]].name, "rxe0");
+  EXPECT_TRUE(anyHas(t->graph.seen, "rxe0 port 1: up, 2.5 Gb/s, Ethernet, 2 GID(s), 1 of them RoCE v2, PCI 0000:01:00.0"));
+  EXPECT_TRUE(anyHas(t->graph.seen, "RDMA: 1 device(s) by libibverbs"));
 }
 
 TEST(Discover, ThisMachine) {

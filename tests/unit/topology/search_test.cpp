@@ -2,6 +2,8 @@
 // the bound.
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include <cstdlib>
 #include <fstream>
 #include <map>
@@ -155,6 +157,75 @@ TEST(Search, RandomMachinesAreFeasibleAndBelowTheBound) {
         }
       }
       auto again = readTopologyText(xml, "random");
+      EXPECT_EQ(analyse(again->graph, {}, nodes, false)->hash, a->hash) << seed;
+    }
+  }
+}
+
+TEST(Search, RandomSettingsAreFeasibleAndFollowed) {
+  for (uint32_t seed = 1; seed <= 60; ++seed) {
+    std::mt19937 random(seed);
+    Settings s;
+    s.crossNic = static_cast<int>(random() % 3);
+    s.maxChannels = 1 + static_cast<int>(random() % 32);
+    s.minChannels = 1 + static_cast<int>(random() % static_cast<uint32_t>(s.maxChannels));
+    s.pxn = random() % 2 == 0;
+    s.nvb = random() % 2 == 0;
+    const PathType levels[] = {PathType::Loc, PathType::Nvl, PathType::Pix, PathType::Phb, PathType::Sys, PathType::Dis};
+    s.p2pLevel = levels[random() % 6];
+    s.gdrLevel = levels[random() % 6];
+    for (int nodes : {1, 2}) {
+      auto t = readTopologyText(randomMachine(seed + 1000), "random");
+      ASSERT_TRUE(t.ok()) << t.error().message();
+      auto a = analyse(t->graph, s, nodes, true);
+      ASSERT_TRUE(a.ok()) << "seed " << seed << ": " << a.error().message();
+      EXPECT_TRUE(a->refused.empty()) << "seed " << seed << ": " << a->refused.front();
+      for (const ChannelGraph& g : a->graphs) {
+        if (g.pattern == Pattern::Ring || g.pattern == Pattern::Tree) {
+          EXPECT_LE(g.channels(), s.maxChannels) << seed;
+          EXPECT_GE(g.channels(), s.minChannels) << seed << " " << nameOf(g.pattern);
+        }
+      }
+    }
+  }
+}
+
+/// NUMA nodes of unequal numbers of L3 groups of unequal numbers of cores, and NICs by chance.
+std::string randomHost(uint32_t seed) {
+  std::mt19937 random(seed);
+  auto pick = [&](uint32_t low, uint32_t high) { return low + random() % (high - low + 1); };
+  std::string text = "<system version=\"1\">\n";
+  int cpu = 0;
+  int l3 = 0;
+  int net = 0;
+  const uint32_t numas = pick(1, 4);
+  for (uint32_t n = 0; n < numas; ++n) {
+    text += fmt::format("<cpu numaid=\"{}\" arch=\"{}\" vendor=\"AuthenticAMD\">", n, pick(0, 1) ? "x86_64" : "arm64");
+    for (uint32_t g = pick(1, 4); g > 0; --g) {
+      text += fmt::format("<l3 id=\"{}\">", l3++);
+      for (uint32_t c = pick(1, 9); c > 0; --c) text += fmt::format("<core cpu=\"{}\"/>", cpu++);
+      text += "</l3>";
+    }
+    if (pick(0, 1) == 1)
+      text += fmt::format("<nic><net name=\"e{}\" dev=\"{}\" speed=\"{}\" port=\"1\" guid=\"0x{:x}\"/></nic>", net, net,
+                          pick(1, 40) * 10000, net + 1), ++net;
+    text += "</cpu>\n";
+  }
+  return text + "</system>\n";
+}
+
+TEST(Search, RandomHostMachinesAreFeasibleAndBelowTheBound) {
+  for (uint32_t seed = 1; seed <= 60; ++seed) {
+    for (int nodes : {1, 2, 5}) {
+      auto t = readTopologyText(randomHost(seed), "host");
+      ASSERT_TRUE(t.ok()) << t.error().message();
+      auto a = analyse(t->graph, {}, nodes, true);
+      ASSERT_TRUE(a.ok()) << a.error().message();
+      EXPECT_TRUE(a->refused.empty()) << "seed " << seed << ": " << a->refused.front();
+      for (const ChannelGraph& g : a->graphs)
+        EXPECT_LE(a->efficiency(g, t->graph.ranks.size()), 1 + 1e-6)
+            << "seed " << seed << " nodes " << nodes << " " << nameOf(g.pattern);
+      auto again = readTopologyText(randomHost(seed), "host");
       EXPECT_EQ(analyse(again->graph, {}, nodes, false)->hash, a->hash) << seed;
     }
   }
