@@ -96,8 +96,8 @@ class Probe {
   }
 
   void describeCores(const HostCores& cores, const CgroupLimits& group, const std::string& source) {
-    seen_.push_back(fmt::format("CPUs: {}, {} L3 group(s), {} NUMA node(s), {} package(s) ({})", cores.cores.size(),
-                                cores.l3Groups, cores.numaNodes, cores.packages, source));
+    seen_.push_back(fmt::format("CPUs: {}, {} L3 group(s), {} NUMA node(s), {} package(s) ({})",
+                                cores.cores.size(), cores.l3Groups, cores.numaNodes, cores.packages, source));
     auto all = parseCpuList(readSysText(options_.root + "/sys/devices/system/cpu/online"));
     if (!all.ok() || all->size() <= cores.cores.size()) return;
     const bool byGroup = !group.cpus.empty() && group.cpus.size() < all->size();
@@ -323,7 +323,8 @@ class Probe {
       std::string line = fmt::format("{}{}: ", p.name, p.rdma ? fmt::format(" port {}", p.port) : "");
       line += p.up ? "up" : "down, not used";
       line += p.mbps > 0 ? fmt::format(", {:g} Gb/s", p.mbps / 1000.0) : p.up ? ", speed not known" : "";
-      if (p.rdma) line += fmt::format(", {}, {} GID(s), {} of them RoCE v2", p.linkLayer, p.gids, p.roceV2Gids);
+      if (p.rdma)
+        line += fmt::format(", {}, {} GID(s), {} of them RoCE v2", p.linkLayer, p.gids, p.roceV2Gids);
       if (!p.kind.empty()) line += ", " + p.kind;
       if (!p.busId.empty()) line += ", PCI " + p.busId;
       std::string below;

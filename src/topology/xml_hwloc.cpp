@@ -244,7 +244,8 @@ class HwlocConverter {
     XmlElement core;
     core.name = "core";
     core.set("cpu", std::to_string(cpus.first()));
-    if (std::vector<XmlElement> own = kept(e); !own.empty() && own[0].name == "core") core = std::move(own[0]);
+    if (std::vector<XmlElement> own = kept(e); !own.empty() && own[0].name == "core")
+      core = std::move(own[0]);
     group.children.push_back(std::move(core));
   }
 

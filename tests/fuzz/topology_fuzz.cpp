@@ -1,5 +1,5 @@
-// Any bytes as a fabric file, a topology file and a graph file: an error or a value, and what is a value can be written,
-// read again and planned for, with every result proved feasible.
+// Any bytes as a fabric file, a topology file and a graph file: an error or a value, and what is a value can
+// be written, read again and planned for, with every result proved feasible.
 #include <cstdlib>
 #include <string_view>
 

@@ -67,7 +67,8 @@ CgroupLimits readCgroup(const std::string& root) {
       for (const char* name : {"/cpu", "/cpu,cpuacct"})
         for (const std::string& folder : foldersOf(mount + name, path)) {
           const double period = std::atof(readSysText(folder + "/cpu.cfs_period_us").c_str());
-          if (period > 0) limitTo(limits, std::atof(readSysText(folder + "/cpu.cfs_quota_us").c_str()) / period);
+          if (period > 0)
+            limitTo(limits, std::atof(readSysText(folder + "/cpu.cfs_quota_us").c_str()) / period);
         }
     }
   }

@@ -95,7 +95,8 @@ std::vector<SysPort> readPorts(const std::string& root) {
         std::string value = readSysText(folder + "/gids/" + gid);
         if (value.find_first_not_of("0:") == std::string::npos) continue;
         ++p.gids;
-        if (readSysText(folder + "/gid_attrs/types/" + gid).find("RoCE v2") != std::string::npos) ++p.roceV2Gids;
+        if (readSysText(folder + "/gid_attrs/types/" + gid).find("RoCE v2") != std::string::npos)
+          ++p.roceV2Gids;
       }
       p.netdevs = entries(rdma + name + "/device/net");
       // Soft RoCE has no device of its own: it names the interface it runs on.

@@ -29,7 +29,7 @@ struct SysPort {
   bool up = false;
   int gids = 0;
   int roceV2Gids = 0;
-  std::string kind;  ///< of an interface: "bond", "vlan", "bridge", ..., empty for a plain one
+  std::string kind;                ///< of an interface: "bond", "vlan", "bridge", ..., empty for a plain one
   std::vector<std::string> upper;  ///< interfaces stacked on it: bonds, VLANs, bridges
   std::vector<std::string> lower;  ///< interfaces it is stacked on
   std::vector<std::string> netdevs;

@@ -229,7 +229,8 @@ TEST(Discover, ContainersSeeTheirPartAndWhy) {
     auto t = discover(options);
     ASSERT_TRUE(t.ok()) << t.error().message();
     EXPECT_EQ(t->graph.ranks.size(), 3u) << v2;
-    EXPECT_TRUE(anyHas(t->graph.warnings, "3 of the machine's 8 CPUs (" + machine.root() + "/sys/fs/cgroup")) << v2;
+    EXPECT_TRUE(anyHas(t->graph.warnings, "3 of the machine's 8 CPUs (" + machine.root() + "/sys/fs/cgroup"))
+        << v2;
     EXPECT_TRUE(anyHas(t->graph.warnings, "1.5 CPUs' worth of time")) << v2;
   }
 }
@@ -305,7 +306,8 @@ TEST(Discover, SoftRoceIsFoundBesideItsInterface) {
   ASSERT_TRUE(t.ok()) << t.error().message();
   ASSERT_EQ(t->graph.nets.size(), 1u) << "one wire";
   EXPECT_EQ(t->graph.nodes[t->graph.nets[0]].name, "rxe0");
-  EXPECT_TRUE(anyHas(t->graph.seen, "rxe0 port 1: up, 2.5 Gb/s, Ethernet, 2 GID(s), 1 of them RoCE v2, PCI 0000:01:00.0"));
+  EXPECT_TRUE(anyHas(t->graph.seen,
+                     "rxe0 port 1: up, 2.5 Gb/s, Ethernet, 2 GID(s), 1 of them RoCE v2, PCI 0000:01:00.0"));
   EXPECT_TRUE(anyHas(t->graph.seen, "RDMA: 1 device(s) by libibverbs"));
 }
 

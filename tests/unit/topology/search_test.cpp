@@ -2,12 +2,11 @@
 // the bound.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include <cstdlib>
 #include <fstream>
 #include <map>
 #include <numeric>
+#include <random>
 #include <sstream>
 
 #include "machines.hpp"
@@ -171,7 +170,8 @@ TEST(Search, RandomSettingsAreFeasibleAndFollowed) {
     s.minChannels = 1 + static_cast<int>(random() % static_cast<uint32_t>(s.maxChannels));
     s.pxn = random() % 2 == 0;
     s.nvb = random() % 2 == 0;
-    const PathType levels[] = {PathType::Loc, PathType::Nvl, PathType::Pix, PathType::Phb, PathType::Sys, PathType::Dis};
+    const PathType levels[] = {PathType::Loc, PathType::Nvl, PathType::Pix,
+                               PathType::Phb, PathType::Sys, PathType::Dis};
     s.p2pLevel = levels[random() % 6];
     s.gdrLevel = levels[random() % 6];
     for (int nodes : {1, 2}) {
@@ -200,15 +200,17 @@ std::string randomHost(uint32_t seed) {
   int net = 0;
   const uint32_t numas = pick(1, 4);
   for (uint32_t n = 0; n < numas; ++n) {
-    text += fmt::format("<cpu numaid=\"{}\" arch=\"{}\" vendor=\"AuthenticAMD\">", n, pick(0, 1) ? "x86_64" : "arm64");
+    text += fmt::format("<cpu numaid=\"{}\" arch=\"{}\" vendor=\"AuthenticAMD\">", n,
+                        pick(0, 1) ? "x86_64" : "arm64");
     for (uint32_t g = pick(1, 4); g > 0; --g) {
       text += fmt::format("<l3 id=\"{}\">", l3++);
       for (uint32_t c = pick(1, 9); c > 0; --c) text += fmt::format("<core cpu=\"{}\"/>", cpu++);
       text += "</l3>";
     }
     if (pick(0, 1) == 1)
-      text += fmt::format("<nic><net name=\"e{}\" dev=\"{}\" speed=\"{}\" port=\"1\" guid=\"0x{:x}\"/></nic>", net, net,
-                          pick(1, 40) * 10000, net + 1), ++net;
+      text += fmt::format("<nic><net name=\"e{}\" dev=\"{}\" speed=\"{}\" port=\"1\" guid=\"0x{:x}\"/></nic>",
+                          net, net, pick(1, 40) * 10000, net + 1),
+          ++net;
     text += "</cpu>\n";
   }
   return text + "</system>\n";
