@@ -14,7 +14,12 @@ namespace {
 
 using namespace tutti::topology;
 
-void wholeMachine(benchmark::State& state, const std::string& text, int nodes) {
+/// What the project promises, beside what was measured: one core, release build.
+void promise(benchmark::State& state, double limitMs) {
+  state.counters["limit_ms"] = limitMs;
+}
+
+void wholeMachine(benchmark::State& state, const std::string& text, int nodes, double limitMs) {
   double ring = 0;
   double forest = 0;
   double bound = 0;
@@ -31,6 +36,7 @@ void wholeMachine(benchmark::State& state, const std::string& text, int nodes) {
   }
   state.counters["ring_GBps"] = ring;
   state.counters["forest_of_bound"] = bound > 0 ? forest / bound : 0;
+  if (limitMs > 0) promise(state, limitMs);
 }
 
 /// Trays of one kind joined to one NVLink domain, as a file would say it.
@@ -68,6 +74,7 @@ void merged(benchmark::State& state, const std::string& text) {
     if (!plan.ok()) return state.SkipWithError(plan.error().message().c_str());
     benchmark::DoNotOptimize(plan->hash);
   }
+  promise(state, 5000);
 }
 
 }  // namespace
@@ -85,10 +92,10 @@ int main(int argc, char** argv) {
     if (!text.ok()) continue;
     for (int nodes : {1, 2})
       benchmark::RegisterBenchmark(fmt::format("{}/nodes:{}", file.stem().string(), nodes).c_str(),
-                                   wholeMachine, *text, nodes)
+                                   wholeMachine, *text, nodes, nodes == 1 ? 10.0 : 0.0)
           ->Unit(benchmark::kMillisecond);
     if (file.stem() == "gb200-nvl72-tray")
-      benchmark::RegisterBenchmark("nvl72/nodes:2", wholeMachine, domainOf(*text, 18, 4), 2)
+      benchmark::RegisterBenchmark("nvl72/nodes:2", wholeMachine, domainOf(*text, 18, 4), 2, 1000.0)
           ->Unit(benchmark::kMillisecond);
     if (file.stem() == "dgx-h100")
       benchmark::RegisterBenchmark("merged/dgx-h100", merged, *text)

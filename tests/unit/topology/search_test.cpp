@@ -236,7 +236,7 @@ TEST(Search, RandomHostMachinesAreFeasibleAndBelowTheBound) {
 TEST(Check, FindsWhatIsWrong) {
   Topology t = load("dgx-a100");
   Analysis a = analysed(t.graph, 1);
-  for (ChannelGraph g : a.graphs) {
+  for (const ChannelGraph& g : a.graphs) {
     if (g.pattern == Pattern::Nvls) continue;
     ChannelGraph fast = g;
     fast.intraGbps *= 1.05;
