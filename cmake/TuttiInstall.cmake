@@ -5,6 +5,17 @@ if(NOT TARGET nccl)
   return()
 endif()
 include(GNUInstallDirs)
+
+# All that is installed: see CMakeLists.txt.
+add_custom_target(tutti_installed)
+foreach(target nccl nccl_static_archive tutti)
+  if(TARGET ${target})
+    add_dependencies(tutti_installed ${target})
+  endif()
+endforeach()
+foreach(collective ${TUTTI_PERF_PROGRAMS})
+  add_dependencies(tutti_installed ${collective})
+endforeach()
 include(CMakePackageConfigHelpers)
 
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/Tutti)

@@ -209,6 +209,7 @@ TUTTI_OWN_API(ncclResult_t, tuttiExplain,
   return guardComm("tuttiExplain", comm, [&](Communicator& c) -> Status {
     TUTTI_NEED(collective);
     if (!isType(rawValue(datatype))) return badType(rawValue(datatype));
+    if (comm::explainsAsP2p(collective)) return copyText(comm::explainP2p(c), text, size);
     const std::optional<algos::Collective> kind = algos::collectiveFromName(collective);
     if (!kind) return makeError(Code::InvalidArgument, "there is no collective \"{}\"", collective);
     const int opValue = rawValue(op);

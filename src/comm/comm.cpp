@@ -117,6 +117,15 @@ std::string describe(const Communicator& comm) {
                      routes.empty() ? "self" : fmt::format("{}", fmt::join(routes, "+")));
 }
 
+bool explainsAsP2p(std::string_view name) {
+  constexpr std::string_view kNames[] = {"Send", "Recv", "SendRecv", "HyperCube"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
+std::string explainP2p(const Communicator& comm) {
+  return comm.nRanks() == 1 ? "copy" : "pairwise/Simple";
+}
+
 Result<std::string> explain(Communicator& comm, const algos::Request& request) {
   TUTTI_TRY(comm.usable());
   if (comm.nRanks() == 1) return std::string("copy");

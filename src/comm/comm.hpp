@@ -62,6 +62,10 @@ Status asyncStatus(const Communicator& comm);
 void noteLastError(Communicator& comm, const std::string& text);
 std::string lastErrorOf(const Communicator& comm);
 std::string describe(const Communicator& comm);
+/// "Send", "Recv", and what is made of them: "SendRecv", "HyperCube". They are no collectives, and nothing is
+/// chosen for them.
+bool explainsAsP2p(std::string_view name);
+std::string explainP2p(const Communicator& comm);
 Result<std::string> explain(Communicator& comm, const algos::Request& request);
 
 // --- memory a communicator knows; ids are never 0 and unique in the process

@@ -8,6 +8,7 @@
 // then frames both ways: length u32 (of the payload), type u8, three zero bytes, payload.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -35,7 +36,12 @@ class Writer {
   void u32(uint32_t value) { put(value, 4); }
   void u64(uint64_t value) { put(value, 8); }
   void i32(int32_t value) { put(static_cast<uint32_t>(value), 4); }
-  void raw(std::span<const uint8_t> data) { bytes_.insert(bytes_.end(), data.begin(), data.end()); }
+  void raw(std::span<const uint8_t> data) {
+    // Not insert(): GCC 12 then warns of an overflow that is none.
+    const size_t before = bytes_.size();
+    bytes_.resize(before + data.size());
+    std::copy(data.begin(), data.end(), bytes_.begin() + static_cast<ptrdiff_t>(before));
+  }
   void text(std::string_view text, size_t maxBytes);  ///< u16 length; cut to maxBytes
   void blob(std::span<const uint8_t> data);           ///< u32 length
   void address(const Address& address);

@@ -231,7 +231,9 @@ Result<std::string> XmlReader::text(std::string_view key) const {
 }
 
 Result<int64_t> XmlReader::integer(std::string_view key, int64_t min, int64_t max) const {
-  TUTTI_ASSIGN(std::string value, text(key));
+  const Result<std::string> found = text(key);
+  if (!found.ok()) return Error(found.error());
+  const std::string& value = *found;
   std::string_view digits = value;
   bool negative = !digits.empty() && digits[0] == '-';
   if (negative) digits.remove_prefix(1);

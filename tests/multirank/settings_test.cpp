@@ -1,6 +1,7 @@
 // Settings of the environment that change how ranks talk: results stay right, and what is promised happens.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <tutti/tutti.h>
 #include <unistd.h>
 
 #include "deaths.hpp"
@@ -76,6 +77,22 @@ TEST(A_Settings, LateIsNotDead) {
       RANK_TRY(ncclBroadcast(data.data(), data.data(), data.size(), ncclFloat32, 0, comm, nullptr));
     }
     return "";
+  });
+  EXPECT_EQ(wrong, "");
+}
+
+/// Sends and receives are no collectives, but perf programs and users ask for them by name.
+TEST(B_Explain, SendAndReceive) {
+  const std::string wrong = ranks::asThreads(2, [](int, int, ncclComm_t comm) -> std::string {
+    for (const char* name : {"Send", "Recv", "SendRecv", "HyperCube"}) {
+      char answer[100] = {};
+      RANK_TRY(tuttiExplain(comm, name, 10, ncclInt32, ncclSum, answer, sizeof(answer)));
+      if (std::string(answer) != "pairwise/Simple") return std::string(name) + ": " + answer;
+    }
+    char answer[100] = {};
+    return tuttiExplain(comm, "Sends", 10, ncclInt32, ncclSum, answer, sizeof(answer)) == ncclInvalidArgument
+               ? ""
+               : "there is a collective \"Sends\"";
   });
   EXPECT_EQ(wrong, "");
 }

@@ -354,7 +354,8 @@ TEST(Process, DeathDuringDerive) {
   children[0].kill();
   children[2].kill();
   for (int rank = 1; rank < kRanks; ++rank) {
-    if (rank != 2) ASSERT_THAT(children[static_cast<size_t>(rank)].hear(), HasSubstr("died"));
+    if (rank == 2) continue;
+    ASSERT_THAT(children[static_cast<size_t>(rank)].hear(), HasSubstr("died"));
   }
   // 5 never calls derive, and dies while the others are in it.
   for (int rank = 1; rank < kRanks; ++rank) {

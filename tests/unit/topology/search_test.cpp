@@ -106,12 +106,16 @@ TEST(Search, HonoursTheSettings) {
   s.maxChannels = 3;
   Analysis few = analysed(t.graph, 1, s);
   for (const ChannelGraph& g : few.graphs)
-    if (g.pattern == Pattern::Ring || g.pattern == Pattern::Tree) EXPECT_LE(g.channels(), 3);
+    if (g.pattern == Pattern::Ring || g.pattern == Pattern::Tree) {
+      EXPECT_LE(g.channels(), 3);
+    }
   s = {};
   s.minChannels = 20;
   Analysis many = analysed(t.graph, 1, s);
   for (const ChannelGraph& g : many.graphs)
-    if (g.pattern == Pattern::Ring) EXPECT_GE(g.channels(), 20);
+    if (g.pattern == Pattern::Ring) {
+      EXPECT_GE(g.channels(), 20);
+    }
 }
 
 TEST(Search, GoldenSummaries) {
