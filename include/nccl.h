@@ -23,7 +23,8 @@
  *   work is queued; work on one stream runs in order. Any other value: ncclInvalidArgument.
  * - Nonblocking: with config.blocking = 0, a call that would wait returns ncclInProgress;
  *   ncclCommGetAsyncError tells when it is done and how it went. Until then only
- *   ncclCommGetAsyncError, ncclCommAbort and ncclCommDestroy may be called on that communicator.
+ *   ncclCommGetAsyncError, ncclCommAbort and ncclCommDestroy may be called on that communicator. While it
+ *   is being made, other calls return ncclInvalidArgument; later ones are queued in order.
  * - Threads: different communicators may be used by different threads at the same time. One
  *   communicator: one thread at a time, except ncclCommAbort, ncclCommRevoke, ncclCommGetAsyncError,
  *   ncclGetLastError and the queries (Count, UserRank, CuDevice, QueryProperties), which any thread
@@ -31,6 +32,7 @@
  * - Order: all ranks must make matching calls on a communicator in the same order. A mismatch (which
  *   call, count, datatype, op, root) is reported to all ranks as ncclInvalidUsage naming who differs
  *   and how.
+ *   Send and Recv match when their bytes are equal, none included: an empty Send needs its Recv.
  * - Failure: a rank that dies makes the calls of its peers return ncclRemoteError and name it.
  */
 #ifndef NCCL_H_
@@ -420,7 +422,9 @@ ncclResult_t ncclCommInitAll(ncclComm_t* comm, int ndev, const int* devlist);
 
 /*
  * Waits until everything issued on comm is complete on all ranks, and closes the connections. After that only
- * ncclCommDestroy, ncclCommAbort and ncclCommGetAsyncError are allowed. All ranks must call it.
+ * ncclCommDestroy, ncclCommAbort and ncclCommGetAsyncError are allowed. All ranks must call it: it returns when
+ * all have, or have destroyed theirs; a rank that makes another call meanwhile is a mismatch, one that dies an
+ * error. Where ranks share a process it does not wait, as one thread may finalize them one after the other.
  */
 ncclResult_t ncclCommFinalize(ncclComm_t comm);
 

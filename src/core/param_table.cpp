@@ -132,7 +132,7 @@ constexpr Spec kTable[] = {
     {"TUTTI_CHECK", Bool, "1", kNoMin, kNoMax, "", "Compares what the ranks call, and fails with the difference where they do not match."},
     {"TUTTI_SIMD", Enum, "auto", kNoMin, kNoMax, "auto|avx512|avx2|sse4|scalar", "The instruction set of the reduction kernels; auto takes the best one that the CPU has."},
     {"TUTTI_EXPLAIN", Bool, "0", kNoMin, kNoMax, "", "Logs, for each new kind of call, which plan was chosen and what lost."},
-    {"TUTTI_PLAN_FILE", String, "", kNoMin, kNoMax, "a path", "File of plans that are used where they fit. No effect in this version."},
+    {"TUTTI_PLAN_FILE", String, "", kNoMin, kNoMax, "a path", "File of plans that are used where they fit."},
     {"TUTTI_FABRIC_FILE", String, "", kNoMin, kNoMax, "a path", "File that describes the network between the hosts."},
     {"TUTTI_CALIBRATION_FILE", String, "", kNoMin, kNoMax, "a path", "File of measured costs, as `tutti calibrate` writes it. No effect in this version."},
 
