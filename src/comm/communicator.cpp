@@ -31,9 +31,9 @@ struct SelfInfo {
   uint64_t boardBytes = 0;
   uint64_t llMaxBytes = UINT64_MAX;
   uint64_t deterministic = 0;
-  uint64_t llLines = 0;            ///< 0: as the transport has it
-  uint64_t netChunkBytes = 0;      ///< of send and receive between hosts; 0: a slot
-  uint64_t directMinBytes = 16384; ///< 0: ranks do not read each other's buffers
+  uint64_t llLines = 0;             ///< 0: as the transport has it
+  uint64_t netChunkBytes = 0;       ///< of send and receive between hosts; 0: a slot
+  uint64_t directMinBytes = 16384;  ///< 0: ranks do not read each other's buffers
   TopologyNote topology;
   char algorithms[256] = {};
   char protocols[128] = {};
