@@ -68,7 +68,9 @@ void Player<Tracked>::startCall(uint32_t rank, uint32_t item, int position, S at
   for (uint32_t l = program->lanesAt; l < program->lanesAt + program->lanes; ++l) {
     const RankLane what = programs_.rankLane(l);
     const LaneProgram& p = programs_.lane(what.program);
-    if (p.rounds == 0 || count == started.size()) continue;
+    if (p.rounds == 0) continue;
+    if (count == started.size())
+      return fail(makeError(Code::InternalError, "{}: more than {} lanes", call.name, count));
     uint32_t index = static_cast<uint32_t>(lanes_.size());
     if (freeLanes_.empty()) {
       lanes_.emplace_back();

@@ -45,7 +45,8 @@ algos::Limits limitsOf(const Scenario& s, const Network& network, size_t slotByt
   limits.slotBytes = slotBytes;
   limits.depth = s.depth;
   const ClusterNetwork* cluster = clusterOf(network);
-  limits.boards = cluster != nullptr && cluster->machines() == 1 && network.nRanks() <= kMostBoardRanks;
+  limits.boards =
+      (cluster != nullptr ? cluster->machines() == 1 : s.sharedMemory) && network.nRanks() <= kMostBoardRanks;
   limits.boardBytes = std::max(limits.boardBytes, slotBytes);
   if (cluster != nullptr) limits.ranksPerHost = cluster->ranksPerMachine();
   return limits;
@@ -235,7 +236,7 @@ Result<uint64_t> estimateMessages(const Workload& workload) {
 Result<Prepared> prepare(const Scenario& s, const Scheme& scheme, const Network& network) {
   Prepared p;
   const ClusterNetwork* cluster = clusterOf(network);
-  const bool host = cluster != nullptr && cluster->hostRanks();
+  const bool host = cluster != nullptr ? cluster->hostRanks() : s.sharedMemory;
   p.options.costs = s.costs ? *s.costs : host ? Costs::ofHost(algos::Machine()) : Costs::ofGpu();
   p.options.seed = s.seed;
   p.options.skewUs = s.skewUs;
@@ -299,7 +300,9 @@ std::vector<Scheme> schemesFor(const Scenario& s, const Network& network) {
     for (algos::Protocol protocol : {algos::Protocol::Simple, algos::Protocol::LL}) {
       // Lines do not travel over a network as such.
       const ClusterNetwork* cluster = clusterOf(network);
-      if (protocol == algos::Protocol::LL && (cluster == nullptr || cluster->machines() > 1)) continue;
+      if (protocol == algos::Protocol::LL &&
+          !(cluster != nullptr ? cluster->machines() == 1 : s.sharedMemory))
+        continue;
       if (!builder.supports(request, protocol, limits)) continue;
       Scheme scheme;
       scheme.algorithm = builder.algorithm;

@@ -30,11 +30,12 @@ struct Scenario {
   IdealNetwork::Shape ideal;
   std::optional<Costs> costs;  ///< none: of a host or a GPU, by what the ranks sit on
   bool adaptive = false;
-  algos::Request request;  ///< nRanks is filled from the cluster
-  size_t slotBytes = 0;    ///< 0: 512 KiB (hosts: 128 KiB), or more until `mostMessages` suffice
+  bool sharedMemory = false;  ///< without a cluster: the ranks are cores of one host, with boards
+  algos::Request request;     ///< nRanks is filled from the cluster
+  size_t slotBytes = 0;       ///< 0: 512 KiB (hosts: 128 KiB), or more until `mostMessages` suffice
   int depth = 8;
   int channels = 0;  ///< so many rings or trees side by side, on NICs of their own; 0: one per NIC
-  uint64_t mostMessages = 30'000'000;
+  uint64_t mostMessages = 40'000'000;
   enum class Symmetry : uint8_t { Auto, On, Off } symmetry = Symmetry::Auto;
   std::vector<std::string> deadLinks;                     ///< by (part of) their names
   std::vector<std::pair<std::string, double>> slowLinks;  ///< and how many times slower

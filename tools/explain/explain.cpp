@@ -70,6 +70,7 @@ void printJson(const sim::Scenario& scenario, const sim::Network& network, const
 }
 
 Status explainAll(const ScenarioLine& line, const std::vector<std::string>& without, bool json) {
+  if (!line.hasCollective()) return makeError(Code::InvalidArgument, "say which collective: allreduce, ...");
   TUTTI_ASSIGN(sim::Scenario scenario, line.scenario());
   TUTTI_ASSIGN(std::vector<size_t> sizes, line.sizes());
   TUTTI_ASSIGN(std::unique_ptr<sim::Network> network, sim::makeNetwork(scenario));

@@ -38,8 +38,7 @@ Result<std::pair<std::string, double>> factorOf(const std::string& text, const c
 
 void ScenarioLine::addTo(CLI::App& app) {
   app.add_option("COLLECTIVE", collective_,
-                 "allreduce, broadcast, reduce, allgather, reducescatter, alltoall, ...")
-      ->required();
+                 "allreduce, broadcast, reduce, allgather, reducescatter, alltoall, ...");
   app.add_option("--topo", topo_, "a machine: NCCL topology XML or hwloc XML");
   app.add_option("--nodes", nodes_, "so many of these machines")
       ->check(CLI::Range(1, 1 << 18))
@@ -59,6 +58,7 @@ void ScenarioLine::addTo(CLI::App& app) {
   app.add_flag("--adaptive", adaptive_,
                "messages choose the least loaded of several ways (else: hashed per connection)");
   app.add_option("--nic-bw", nicGbps_, "what if NICs had so many GB/s");
+  app.add_flag("--host", host_, "without --topo: ranks are cores of one host, by the engines' cost model");
   app.add_option("--gbps", gbps_, "ideal links: GB/s, 0: no limit")->capture_default_str();
   app.add_option("--latency-us", latencyUs_, "ideal links: latency")->capture_default_str();
   app.add_option("--gap-us", gapUs_, "ideal links: gap between messages")->capture_default_str();
@@ -95,12 +95,13 @@ Result<sim::Scenario> ScenarioLine::scenario() const {
   sim::Scenario s;
   auto bad = [](const std::string& text) { return Error(Code::InvalidArgument, text); };
   const auto collective = algos::collectiveFromName(collective_);
-  if (!collective) return bad(fmt::format("'{}' is not the name of a collective", collective_));
+  if (!collective && hasCollective())
+    return bad(fmt::format("'{}' is not the name of a collective", collective_));
   const auto type = dataTypeFromName(type_);
   if (!type) return bad(fmt::format("'{}' is not the name of a type", type_));
   const auto op = reduceOpFromName(op_);
   if (!op) return bad(fmt::format("'{}' is not the name of an operator", op_));
-  s.request.collective = *collective;
+  s.request.collective = collective.value_or(algos::Collective::AllReduce);
   s.request.type = *type;
   s.request.op = *op;
   s.request.root = root_;
@@ -143,8 +144,15 @@ Result<sim::Scenario> ScenarioLine::scenario() const {
   s.machines.oversubscription = oversubscription_;
   s.ideal = {gbps_, latencyUs_, gapUs_};
   s.adaptive = adaptive_;
+  if (host_) {
+    if (!topo_.empty()) return bad("--host goes without --topo");
+    const algos::Machine machine;
+    s.sharedMemory = true;
+    s.ideal = {0, machine.handoverUs, 0};  // the bytes' time is the cores' work
+    s.costs = sim::Costs::ofHost(machine);
+  }
   if (overheadUs_ >= 0 || reduceGbps_ >= 0) {
-    s.costs = sim::Costs::ofGpu();
+    if (!s.costs) s.costs = sim::Costs::ofGpu();
     if (overheadUs_ >= 0) s.costs->sendUs = s.costs->recvUs = overheadUs_;
     if (reduceGbps_ >= 0) s.costs->reduceGBps = reduceGbps_;
   }

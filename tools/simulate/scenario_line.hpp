@@ -14,6 +14,7 @@ class ScenarioLine {
   void addTo(CLI::App& app);
   /// What the words mean; errors name the option.
   Result<sim::Scenario> scenario() const;
+  bool hasCollective() const { return !collective_.empty(); }
   /// The sizes of --bytes.
   Result<std::vector<size_t>> sizes() const;
 
@@ -25,8 +26,8 @@ class ScenarioLine {
   double nicGbps_ = 0, hopUs_ = 0.5, oversubscription_ = 0, gbps_ = 50, latencyUs_ = 1, gapUs_ = 0,
          skewUs_ = 0;
   double overheadUs_ = -1, reduceGbps_ = -1;
-  bool adaptive_ = false;
-  uint64_t seed_ = 1, messages_ = 30;
+  bool adaptive_ = false, host_ = false;
+  uint64_t seed_ = 1, messages_ = 40;
   std::vector<std::string> dead_, slowLinks_, slowRanks_;
 };
 

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/bytes.hpp"
+#include "sim/goal.hpp"
+#include "simulate/replay.hpp"
 #include "simulate/scenario_line.hpp"
 #include "verbs.hpp"
 
@@ -37,11 +39,13 @@ struct Row {
   double busbw() const { return algbw() * sim::busFactor(request); }
 };
 
-Result<Row> runOne(const sim::Scenario& scenario, const sim::Scheme& scheme, sim::Network& network) {
+Result<Row> runOne(const sim::Scenario& scenario, const sim::Scheme& scheme, sim::Network& network,
+                   sim::Recorder* recorder = nullptr) {
   Row row;
   row.request = scenario.request;
   row.algorithm = scheme.name;
   TUTTI_ASSIGN(row.prepared, sim::prepare(scenario, scheme, network));
+  row.prepared.options.recorder = recorder;
   TUTTI_ASSIGN(row.report, sim::simulate(network, row.prepared.workload, row.prepared.options));
   uint32_t most = 0;
   for (uint32_t l = 1; l < network.links().size(); ++l) {
@@ -94,8 +98,37 @@ void printRow(const Row& row) {
              row.report.wallSeconds);
 }
 
-Status simulateAll(const ScenarioLine& line, const std::string& algorithms, const std::string& symmetry,
-                   bool json) {
+struct Words {
+  std::string algorithm, symmetry = "auto";
+  ReplayWords replay;
+  bool json = false;
+};
+
+/// Plays the chosen scheme again, with somebody who takes notes.
+Status draw(const sim::Scenario& scenario, const Row& chosen, sim::Network& network,
+            const ReplayWords& words) {
+  if (!words.goalOut.empty()) {
+    if (chosen.prepared.symmetric)
+      return makeError(Code::InvalidUsage, "a run by symmetry has not all ranks' operations: --symmetry off");
+    TUTTI_ASSIGN(sim::Goal goal, sim::goalOf(chosen.prepared.workload, chosen.prepared.options.costs));
+    TUTTI_TRY(writeText(words.goalOut, sim::toText(goal)));
+  }
+  if (words.trace.empty() && words.html.empty()) return {};
+  sim::Trace trace;
+  TUTTI_ASSIGN(sim::Scheme scheme, sim::schemeFromName(chosen.algorithm));
+  TUTTI_ASSIGN(Row again, runOne(scenario, scheme, network, &trace));
+  return writeDrawings(trace, again.prepared.workload, network, again.report,
+                       fmt::format("{} of {} on {} ranks by {}", algos::nameOf(again.request.collective),
+                                   formatBytes(static_cast<int64_t>(sim::algorithmBytes(again.request))),
+                                   again.request.nRanks, again.algorithm),
+                       words);
+}
+
+Status simulateAll(const ScenarioLine& line, const Words& words) {
+  const bool json = words.json;
+  const std::string &algorithms = words.algorithm, &symmetry = words.symmetry;
+  if (!line.hasCollective())
+    return makeError(Code::InvalidArgument, "say which collective: allreduce, ... (or --step, --goal)");
   TUTTI_ASSIGN(sim::Scenario scenario, line.scenario());
   TUTTI_ASSIGN(std::vector<size_t> sizes, line.sizes());
   scenario.symmetry = symmetry == "on"    ? sim::Scenario::Symmetry::On
@@ -128,6 +161,7 @@ Status simulateAll(const ScenarioLine& line, const std::string& algorithms, cons
       return makeError(Code::InvalidUsage, "no algorithm does {} here",
                        algos::nameOf(scenario.request.collective));
     }
+    TUTTI_TRY(draw(scenario, *best, *network, words.replay));
     if (json) {
       array.push_back(jsonOf(*best, *network));
       continue;
@@ -154,20 +188,28 @@ int simulateMain(int argc, char** argv) {
       "What a collective would take on machines that are not here: plays its plans over a simulated network",
       "tutti simulate");
   ScenarioLine line;
-  std::string algorithm, symmetry = "auto";
-  bool json = false;
+  Words words;
   line.addTo(app);
-  app.add_option("--algo", algorithm,
+  app.add_option("--algo", words.algorithm,
                  "ring, tree, ..., 2level, with /simple or /ll; without it, the fastest of all");
-  app.add_option("--symmetry", symmetry, "auto, on or off: play a few ranks of a ring for all")
+  app.add_option("--symmetry", words.symmetry, "auto, on or off: play a few ranks of a ring for all")
       ->check(CLI::IsMember({"auto", "on", "off"}));
-  app.add_flag("--json", json, "for programs");
+  app.add_option("--step", words.replay.step,
+                 "replay a training step (JSON, see examples/steps) instead of one call");
+  app.add_option("--goal", words.replay.goalIn,
+                 "play a GOAL schedule (LogGOPSim's text form) instead of one call");
+  app.add_option("--export-goal", words.replay.goalOut, "write the call as a GOAL schedule");
+  app.add_option("--trace", words.replay.trace, "write what happened, for Perfetto or chrome://tracing");
+  app.add_option("--html", words.replay.html, "draw a time line and a heat map of the links");
+  app.add_flag("--json", words.json, "for programs");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  if (Status s = simulateAll(line, algorithm, symmetry, json); !s.ok()) return complain(s.error());
+  const bool replays = !words.replay.step.empty() || !words.replay.goalIn.empty();
+  Status s = replays ? replay(line, words.replay, words.json) : simulateAll(line, words);
+  if (!s.ok()) return complain(s.error());
   return kExitOk;
 }
 
