@@ -5,7 +5,7 @@ namespace tutti::algos {
 std::span<const Builder> builtinAlgorithms() {
   static const Builder kAll[] = {
       kRing, kTree,  kRecursiveDoubling, kOneShot, kTwoShot, kPairwise, kRecursiveHalving, kBruck, kBinomial,
-      kPat,  kSwing, kHierarchical};
+      kPat,  kSwing, kHierarchical,      kForest};
   static_assert(std::size(kAll) == kAlgorithmCount);
   return kAll;
 }

@@ -36,5 +36,6 @@ extern const Builder kBinomial;
 extern const Builder kPat;
 extern const Builder kSwing;
 extern const Builder kHierarchical;
+extern const Builder kForest;
 
 }  // namespace tutti::algos

@@ -49,6 +49,10 @@ Work logStepWorkOf(const Request& request, Algorithm algorithm) {
     case Algorithm::Pat:
       w = {steps * 1.2, 2 * steps, 4 * (n - 1) * s, reduced * (n - 1) * s};
       break;
+    case Algorithm::Forest:
+      w = {(wide ? 1 : 2) * (2 * steps + 2), (wide ? 2 : 4) * n, 4 * (wide ? n : 1) * s,
+           reduced * (wide ? n : 2) * s};
+      break;
     case Algorithm::Hierarchical:
       w = {2 * steps + 2, 4 * steps, (wide ? 6 * n : 6) * s, reduced * (wide ? n : 2) * s};
       break;

@@ -88,7 +88,8 @@ class Composer {
     Limits limits = limits_;
     limits.ranksPerHost = limits_.hostsPerSite;
     limits.hostsPerSite = 0;
-    limits.order = nullptr;  // it is one of all ranks
+    limits.order = nullptr;  // that is one of all ranks, as are these
+    limits.forest = nullptr;
     return builderOf(algorithm).build(request, protocol_, rank, limits);
   }
 

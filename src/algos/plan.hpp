@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "algos/forest_trees.hpp"
 #include "algos/rank_order.hpp"
 #include "algos/request.hpp"
 #include "core/result.hpp"
@@ -174,7 +175,8 @@ struct Limits {
   int depth = 4;
   int ranksPerHost = 0;  ///< hosts hold this many consecutive ranks each; 0: they do not, or nobody knows
   int hostsPerSite = 0;  ///< likewise of hosts; 0: one site
-  std::shared_ptr<const RankOrder> order;  ///< null: by number
+  std::shared_ptr<const RankOrder> order;     ///< null: by number
+  std::shared_ptr<const ForestTrees> forest;  ///< null: the machine's links were not packed
 };
 
 /// Text form, one line per step; parsePlan reads it back. See docs/plans.md.

@@ -9,9 +9,9 @@ namespace {
 constexpr std::string_view kCollectives[kCollectiveCount] = {
     "AllReduce", "Reduce",  "Broadcast", "AllGather",  "ReduceScatter", "AllToAll",
     "Gather",    "Scatter", "AllToAllV", "AllGatherV", "ReduceScatterV"};
-constexpr std::string_view kAlgorithms[kAlgorithmCount] = {"ring",     "tree",     "rd",    "oneshot",
-                                                           "twoshot",  "pairwise", "rh",    "bruck",
-                                                           "binomial", "pat",      "swing", "hier"};
+constexpr std::string_view kAlgorithms[kAlgorithmCount] = {"ring",     "tree", "rd",    "oneshot",  "twoshot",
+                                                           "pairwise", "rh",   "bruck", "binomial", "pat",
+                                                           "swing",    "hier", "forest"};
 constexpr std::string_view kProtocols[kProtocolCount] = {"simple", "ll"};
 
 std::string folded(std::string_view text) {

@@ -39,8 +39,9 @@ enum class Algorithm : uint8_t {
   Pat,
   Swing,
   Hierarchical,
+  Forest,
 };
-inline constexpr int kAlgorithmCount = 12;
+inline constexpr int kAlgorithmCount = 13;
 
 /// Simple: data in a slot, then a flag. LL: every 64-byte line carries 56 bytes of data and its own flag.
 enum class Protocol : uint8_t { Simple, LL };

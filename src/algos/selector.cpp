@@ -93,13 +93,14 @@ Filter::Filter() {
 
 Result<Filter> Filter::parse(std::string_view algorithmText, std::string_view protocolText) {
   Filter filter;
-  TUTTI_TRY(parseAll("NCCL_ALGO", algorithmText, filter.algorithms, (1u << kAlgorithmCount) - 1,
-                     "ring, tree, rd, oneshot, twoshot, pairwise, rh, bruck, binomial, pat, swing, hier",
-                     [](std::string_view name) -> Result<uint32_t> {
-                       if (auto a = algorithmFromName(name)) return 1u << static_cast<int>(*a);
-                       if (contains(kForeignAlgorithms, name)) return 0u;
-                       return makeError(Code::InvalidArgument, "unknown");
-                     }));
+  TUTTI_TRY(
+      parseAll("NCCL_ALGO", algorithmText, filter.algorithms, (1u << kAlgorithmCount) - 1,
+               "ring, tree, rd, oneshot, twoshot, pairwise, rh, bruck, binomial, pat, swing, hier, forest",
+               [](std::string_view name) -> Result<uint32_t> {
+                 if (auto a = algorithmFromName(name)) return 1u << static_cast<int>(*a);
+                 if (contains(kForeignAlgorithms, name)) return 0u;
+                 return makeError(Code::InvalidArgument, "unknown");
+               }));
   TUTTI_TRY(parseAll("NCCL_PROTO", protocolText, filter.protocols, (1u << kProtocolCount) - 1, "simple, ll",
                      [](std::string_view name) -> Result<uint32_t> {
                        if (auto p = protocolFromName(name)) return 1u << static_cast<int>(*p);

@@ -18,7 +18,7 @@ constexpr int kManyRanks = 256;
 
 bool isLogarithmic(Algorithm algorithm) {
   return algorithm == Algorithm::Tree || algorithm == Algorithm::RecursiveDoubling ||
-         algorithm >= Algorithm::RecursiveHalving;
+         (algorithm >= Algorithm::RecursiveHalving && algorithm != Algorithm::Forest);
 }
 
 /// Ranks that send little, much and nothing: block sizes that have nothing to do with each other.
@@ -53,6 +53,8 @@ class Matrix {
     request.nRanks = nRanks;
     request.type = kTypes[nRanks % std::size(kTypes)];
     const Limits limits = matrixLimits(nRanks);
+    // Each plan of a forest is found by playing all of it.
+    const bool few = large || (builder.algorithm == Algorithm::Forest && nRanks > 24);
     for (Protocol protocol : {Protocol::Simple, Protocol::LL}) {
       request.count = 1;
       request.root = 0;
@@ -61,7 +63,7 @@ class Matrix {
       if (protocol == Protocol::LL && nRanks > kManyRanks) continue;
       const Plan shape = builder.build(request, protocol, 0, limits);
       std::vector<size_t> counts = matrixCounts(shape);
-      if (!large) {
+      if (!few) {
         // Where the shape follows the count, what large counts change too.
         request.count = 100'000;
         for (size_t count : matrixCounts(builder.build(request, protocol, 0, limits)))
@@ -69,8 +71,8 @@ class Matrix {
         std::sort(counts.begin(), counts.end());
         counts.erase(std::unique(counts.begin(), counts.end()), counts.end());
       }
-      if (large) counts = {counts.front(), counts[counts.size() / 2]};
-      if (large && nRanks <= kManyRanks) counts.push_back(matrixCounts(shape).back());
+      if (few) counts = {counts.front(), counts[counts.size() / 2]};
+      if (few && nRanks <= kManyRanks) counts.push_back(matrixCounts(shape).back());
       std::vector<int> roots = {0};
       if (hasRoot(collective)) roots = {0, nRanks / 2, nRanks - 1};
       roots.erase(std::unique(roots.begin(), roots.end()), roots.end());
@@ -121,6 +123,20 @@ class Matrix {
   const MatrixOptions& options_;
 };
 
+/// A binary tree and a chain from each rank, or the tree alone: enough to be played, not to be fast.
+std::shared_ptr<const ForestTrees> matrixForest(int n) {
+  auto forest = std::make_shared<ForestTrees>();
+  forest->perRank = 1 + n % 2;
+  for (int root = 0; root < n; ++root) {
+    for (int j = 0; j < forest->perRank; ++j) {
+      ForestTrees::Tree tree{root, std::vector<int>(static_cast<size_t>(n), -1)};
+      for (int v = 1; v < n; ++v) tree.parent[(root + v) % n] = (root + (j == 0 ? (v - 1) / 2 : v - 1)) % n;
+      forest->trees.push_back(std::move(tree));
+    }
+  }
+  return forest;
+}
+
 }  // namespace
 
 Limits matrixLimits(int nRanks) {
@@ -135,6 +151,7 @@ Limits matrixLimits(int nRanks) {
   }
   const int hosts = limits.ranksPerHost > 0 ? nRanks / limits.ranksPerHost : 0;
   if (hosts > 3 && hosts % 2 == 0) limits.hostsPerSite = hosts / 2;
+  if (nRanks <= 64) limits.forest = matrixForest(nRanks);
   return limits;
 }
 

@@ -118,6 +118,10 @@ int planMain(int argc, char** argv) {
   }
   Result<Filter> filter = Filter::parse(line.algorithm, line.protocol);
   if (!filter.ok()) return usage(filter.error().message());
+  if (line.algorithm == "forest" && line.limits.forest == nullptr) {
+    // No machine is at hand: the trees of the verifier's matrix, to be looked at.
+    line.limits.forest = matrixLimits(std::min(line.request.nRanks, 64)).forest;
+  }
   Machine machine;
   Selector selector(machine, line.limits, *filter);
   // Not choose(): it would take another algorithm where the wanted one does not exist.

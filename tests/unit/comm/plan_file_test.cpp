@@ -41,9 +41,11 @@ class PlanFile {
   std::string path_;
 };
 
-algos::Limits limits() {
+algos::Limits limits(int n) {
   algos::Limits limits;
   limits.boards = true;
+  limits.ranksPerHost = n == 4 ? 2 : 0;
+  limits.forest = algos::matrixLimits(n).forest;
   return limits;
 }
 
@@ -58,7 +60,7 @@ algos::Request requestFor(Collective collective, int n, size_t count) {
 
 std::vector<Plan> plansFor(const algos::Request& request, algos::Algorithm algorithm,
                            algos::Protocol protocol = algos::Protocol::Simple) {
-  auto plans = algos::buildPlans(request, algorithm, protocol, limits());
+  auto plans = algos::buildPlans(request, algorithm, protocol, limits(request.nRanks));
   return plans.ok() ? std::move(*plans) : std::vector<Plan>();
 }
 
@@ -184,7 +186,7 @@ TEST(PlanFileTest, EngineDoesWhatTheVerifierAdmits) {
               said += mutant.what + "; ";
               plans = std::move(mutant.plans);
             }
-            auto book = algos::PlanBook::read(textOf(plans), n, limits());
+            auto book = algos::PlanBook::read(textOf(plans), n, limits(n));
             if (!book.ok()) continue;
             text += textOf(plans);
             what.push_back(said);
