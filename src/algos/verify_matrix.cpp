@@ -60,7 +60,7 @@ class Matrix {
       request.root = 0;
       request.inPlace = false;
       if (!builder.supports(request, protocol, limits)) continue;
-      if (protocol == Protocol::LL && nRanks > kManyRanks) continue;
+      if (protocol == Protocol::LL && (nRanks > kManyRanks || (few && !large))) continue;
       const Plan shape = builder.build(request, protocol, 0, limits);
       std::vector<size_t> counts = matrixCounts(shape);
       if (!few) {
