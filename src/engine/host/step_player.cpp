@@ -329,6 +329,17 @@ bool StepPlayer::sendDirect() {
   return true;
 }
 
+/// The call returns when what has been published now has been read.
+void StepPlayer::noteOutstanding() {
+  const int board = step_.publishChannel;
+  for (Outstanding& out : state_.outstanding) {
+    if (out.end != nullptr || out.board != board || out.reader != step_.publishFor) continue;
+    out.upTo = boardSlot();
+    return;
+  }
+  state_.outstanding.push_back({nullptr, boardSlot(), board, step_.publishFor});
+}
+
 /// Publishes a buffer in place. True: done.
 bool StepPlayer::publishDirect(const void* value, transport::Publication& what) {
   if (isLL() || bytes_ < engine_.options_.directMinBytes) return false;
@@ -352,13 +363,7 @@ bool StepPlayer::publishDirect(const void* value, transport::Publication& what) 
   const int board = step_.publishChannel;
   const uint64_t slot = boardSlot();
   links_.boardWriter(board).publish(links_.boardPeers(), slot, step_.publishFor, what);
-  for (Outstanding& out : state_.outstanding) {
-    if (out.end == nullptr && out.board == board && out.reader == step_.publishFor) {
-      out.upTo = slot;
-      return true;
-    }
-  }
-  state_.outstanding.push_back({nullptr, slot, board, step_.publishFor});
+  noteOutstanding();
   return true;
 }
 
@@ -407,13 +412,15 @@ bool StepPlayer::distribute(const void* value) {
   const bool packed = step_.src.span == 1 || value != at(step_.src.buffer, chunk_.offset);
   std::byte* place = isLL() ? nullptr : writer.slot(slot);
   size_t apart = chunkBytes;
-  if (!isLL() && chunkBytes * step_.src.span > links_.geometry().boardBytes) {
+  if (!isLL() &&
+      (step_.src.span == 1 ? bytes_ : chunkBytes * step_.src.span) > links_.geometry().boardBytes) {
     place = engine_.bounce(step_.publishChannel, slot, bytes_);
     if (place == nullptr) return false;
     apart = 0;  // read as a user's buffer would be: the blocks of a split vector lie one behind the other
     what.carrier = links_.allThreads() ? Carrier::Direct : Carrier::Shared;
     what.address = links_.allThreads() ? reinterpret_cast<uint64_t>(place) : 0;
     if (auto spot = links_.share(place, bytes_)) what.allocation = spot->allocation;
+    noteOutstanding();  // the memory goes with the engine
   }
   size_t done = 0;
   for (int i = 0; i < step_.src.span; ++i) {

@@ -47,6 +47,7 @@ class StepPlayer {
   bool distribute(const void* value);
   bool sendDirect();
   bool publishDirect(const void* value, transport::Publication& what);
+  void noteOutstanding();
   void noteOffers();
   bool alreadyThere() const;
   void reduceInto(std::byte* target);
