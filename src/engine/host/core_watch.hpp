@@ -77,7 +77,7 @@ class CoreWatch {
  private:
   static constexpr uint32_t kWaitsPerLook = 256;
   static constexpr int64_t kDearNs =
-      1'000'000;                              // no rank works so long on a small call; a time slice is longer
+      2'000'000;                              // no rank works so long on a small call; a time slice is longer
   static constexpr uint32_t kDearYields = 3;  // of kForgetEvery waits: one may be a rank that starts
   static constexpr int kMostSleepers = 4;
   static constexpr uint32_t kForgetEvery = 64;

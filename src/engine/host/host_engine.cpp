@@ -15,6 +15,7 @@ using algos::Step;
 namespace {
 
 constexpr int64_t kFirstProbeNs = 10'000'000;
+constexpr size_t kSmallBytes = 64 << 10;
 constexpr int64_t kProbeEveryNs = 200'000'000;
 
 bool onlySends(const Plan& plan) {
@@ -312,6 +313,8 @@ Status HostEngine::playStates(std::span<const Job> jobs, std::vector<JobState>& 
   bool oneEngine = true;
   for (const Job& job : jobs) oneEngine &= job.engine == jobs[0].engine;
   Idle idle(jobs[0].engine->options_.idle);
+  // In a large call the mates of a core may well work as long as a time slice.
+  const bool small = jobs[0].plan->request.bytes() <= kSmallBytes;
   int64_t nextProbeNs = kFirstProbeNs;
 
   // One turn over all jobs. Blocked: nothing moved; Moved: something did.
@@ -391,8 +394,8 @@ Status HostEngine::playStates(std::span<const Job> jobs, std::vector<JobState>& 
     const bool crowded = first.options_.idle.crowded;
     const bool needsThisCore =
         lane == nullptr ? crowded : (crowded && !lane->matesWait) || first.cores_.sharesCore(lane->blockedOn);
-    const bool sleepNow = idle.pause(needsThisCore, !first.cores_.yieldsAreDear());
-    first.cores_.noteYield(idle.awayNs());
+    const bool sleepNow = idle.pause(needsThisCore, !small || !first.cores_.yieldsAreDear());
+    if (small) first.cores_.noteYield(idle.awayNs());
     if (!sleepNow) {
       first.cores_.waiting(idle.lookedAtNs());
       continue;
