@@ -155,7 +155,12 @@ TEST(IdleTest, SpinsThenYieldsThenAsksForSleep) {
   }
   EXPECT_GE(idle.waitedNs(), policy.yieldNs);
   idle.reset();
-  EXPECT_FALSE(idle.pause(false));
+  EXPECT_TRUE(idle.starting());
+  EXPECT_EQ(idle.waitedNs(), 0);
+  policy.yieldNs = 3'600'000'000'000;
+  Idle patient(policy);
+  EXPECT_FALSE(patient.pause(false));
+  EXPECT_TRUE(patient.pause(false, /*mayYield=*/false));
 }
 
 }  // namespace
