@@ -43,7 +43,7 @@ TEST(Mutation, FaultyPlansAreRefused) {
     int changed = 0, refused = 0, harmless = 0, harmlessRefused = 0;
   };
   std::map<std::string, Score> byKind;
-  for (int n : {2, 3, 4, 6}) {
+  for (int n : testing::kSanitized ? std::vector<int>{3} : std::vector<int>{2, 3, 4, 6}) {
     testing::forEachPlanSet(n, 32 * n + 5, [&](const Request&, Algorithm, Protocol, std::vector<Plan> plans) {
       ASSERT_TRUE(verifyPlans(plans, testing::optionsFor(n)).ok());
       ASSERT_FALSE(changesTheResult(plans, plans));
@@ -76,7 +76,7 @@ TEST(Mutation, FaultyPlansAreRefused) {
       "mutation score: %d of %d mutants that change the result refused (%.1f %%); %d harmless ones, %d "
       "refused\n",
       sum.refused, sum.changed, 100.0 * sum.refused / sum.changed, sum.harmless, sum.harmlessRefused);
-  EXPECT_GT(sum.changed, 5000);
+  EXPECT_GT(sum.changed, testing::kSanitized ? 500 : 5000);
 }
 
 }  // namespace

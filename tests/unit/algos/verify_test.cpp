@@ -16,12 +16,16 @@ using testing::requestFor;
 TEST(Verify, AllAlgorithmsCollectivesRanksCountsRoots) {
   MatrixOptions options;
   options.threads = 2;
+  if (testing::kSanitized) {
+    options.maxRanks = 9;
+    options.largeRanks.clear();
+  }
   uint64_t cases = 0;
   for (const MatrixRow& row : verifyMatrix(options)) {
     EXPECT_EQ(row.failed, 0u) << row.firstFailure;
     cases += row.cases;
   }
-  EXPECT_GT(cases, 50'000u);
+  EXPECT_GT(cases, testing::kSanitized ? 1'000u : 50'000u);
 }
 
 TEST(Verify, EveryCollectiveHasAnAlgorithmWithoutBoards) {
