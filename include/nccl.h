@@ -422,9 +422,10 @@ ncclResult_t ncclCommInitAll(ncclComm_t* comm, int ndev, const int* devlist);
 
 /*
  * Waits until everything issued on comm is complete on all ranks, and closes the connections. After that only
- * ncclCommDestroy, ncclCommAbort and ncclCommGetAsyncError are allowed. All ranks must call it: it returns when
- * all have, or have destroyed theirs; a rank that makes another call meanwhile is a mismatch, one that dies an
- * error. Where ranks share a process it does not wait, as one thread may finalize them one after the other.
+ * ncclCommDestroy, ncclCommAbort and ncclCommGetAsyncError are allowed. All ranks must call it: it returns
+ * when all have, or have destroyed theirs; a rank that makes another call meanwhile is a mismatch, one that
+ * dies an error. Where ranks share a process it does not wait, as one thread may finalize them one after the
+ * other.
  */
 ncclResult_t ncclCommFinalize(ncclComm_t comm);
 

@@ -11,7 +11,7 @@ struct Machine {
   double networkUs = 25;     ///< the same over the network, per message
   double copyGBps = 60;      ///< one rank copying, in its L2 cache
   double reduceGBps = 55;    ///< one rank adding a vector to another, per byte of result, in its L2 cache
-  double readGBps = 112; ///< one rank adding up several ranks' vectors at once, per byte of those, likewise
+  double readGBps = 112;  ///< one rank adding up several ranks' vectors at once, per byte of those, likewise
   double networkGBps = 2;
   double lineNs = 2;          ///< extra work per LL line
   double messageUs = 0.04;    ///< work per Simple message besides its bytes

@@ -203,7 +203,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   std::unique_ptr<transport::Links> links_;
   std::unique_ptr<engine::HostEngine> engine_;
   std::optional<algos::Selector> selector_;
-  algos::PlanBook planBook_;  ///< TUTTI_PLAN_FILE's
+  algos::PlanBook planBook_;                       ///< TUTTI_PLAN_FILE's
   std::optional<algos::Selector> sharedSelector_;  ///< for buffers within reach of all ranks
   std::unordered_map<uint64_t, bool> sharedFlags_;
   PlanCache plans_;

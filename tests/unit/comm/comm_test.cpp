@@ -55,13 +55,16 @@ TEST(PlanCacheTest, TellsApartWhatDiffersInOneThing) {
 
 TEST(PlanCacheTest, IsBoundedAndKeepsWhatAGroupUses) {
   PlanCache cache;
-  const PlanEntry* last = nullptr;
-  for (size_t i = 0; i <= PlanCache::kMost; ++i) {
-    const PlanEntry* entry = cache.insert(entryOf(keyOf(i)));
-    if (i + 1 == PlanCache::kMost) last = entry;
-  }
-  EXPECT_EQ(cache.find(keyOf(0)), nullptr) << "it began anew";
-  EXPECT_EQ(last->record.count, PlanCache::kMost - 1) << "what was handed out just before is still there";
+  cache.hold(true);
+  const PlanEntry* first = cache.insert(entryOf(keyOf(0)));
+  for (size_t i = 1; i < PlanCache::kMost + 10; ++i) cache.insert(entryOf(keyOf(i)));
+  EXPECT_EQ(cache.find(keyOf(0)), first) << "held: what was handed out is still there";
+  EXPECT_EQ(first->record.count, 0u);
+  EXPECT_EQ(cache.size(), PlanCache::kMost + 10);
+  cache.hold(false);
+  cache.insert(entryOf(keyOf(1'000'000)));
+  EXPECT_EQ(cache.size(), 1u) << "it began anew";
+  EXPECT_EQ(cache.find(keyOf(0)), nullptr);
 }
 
 TEST(SignatureTest, CountsOnlyWhatRanksMustAgreeOn) {
