@@ -69,8 +69,9 @@ Result<Machine> readMachine(const std::string& file) {
 
 /// Read once per process and file.
 std::shared_ptr<const Result<Machine>> machineOfProcess() {
-  static std::mutex mutex;
-  static std::map<std::string, std::shared_ptr<const Result<Machine>>> known;
+  // Never destroyed: a communicator may still be in the making while the process exits.
+  static auto& mutex = *new std::mutex;
+  static auto& known = *new std::map<std::string, std::shared_ptr<const Result<Machine>>>;
   const std::string file = params::getString("NCCL_TOPO_FILE");
   std::lock_guard lock(mutex);
   std::shared_ptr<const Result<Machine>>& entry = known[file];
@@ -169,8 +170,8 @@ std::string rankList(const std::vector<int>& ranks) {
 class ViewCache {
  public:
   static ViewCache& get() {
-    static ViewCache cache;
-    return cache;
+    static auto* cache = new ViewCache;  // never destroyed, as above
+    return *cache;
   }
   /// `make` runs for one caller at a time; the others then find what it made.
   template <typename Make>
