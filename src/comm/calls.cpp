@@ -216,7 +216,8 @@ Result<const PlanEntry*> Communicator::planFor(const PlanKey& key, const CallOpt
                    algos::buildPlan(request, choice->algorithm, choice->protocol, rank_, selector.limits()));
     }
     const uint64_t signature = signatureOf(request, !vector);
-    entry->signature = static_cast<uint32_t>(signature >> 32) | 1;
+    // Ranks that group their calls differently may disagree about `shared`: an error then, never wrong data.
+    entry->signature = (static_cast<uint32_t>(signature >> 32) ^ (key.shared ? 0x5bd1e994u : 0)) | 1;
     entry->record.signature = signature;
     entry->record.kind = static_cast<uint32_t>(request.collective);
     entry->record.count = request.count;
