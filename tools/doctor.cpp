@@ -16,6 +16,7 @@
 #include <map>
 #include <string>
 
+#include "calibration/calibration.hpp"
 #include "core/bytes.hpp"
 #include "core/host.hpp"
 #include "core/param.hpp"
@@ -214,6 +215,23 @@ void checkLibrary(Report& report, std::string_view what, std::initializer_list<c
   report.warn(what, fmt::format("{} not found", *names.begin()), without);
 }
 
+void checkCalibration(Report& report) {
+  using namespace calibration;
+  const std::string path = pathFor(fingerprint());
+  const Loaded loaded = load(path, fingerprint());
+  if (!params::getBool("TUTTI_CALIBRATE")) {
+    report.warn("calibration", "turned off (TUTTI_CALIBRATE=0)", "the cost model uses built-in numbers");
+  } else if (loaded.lacks == Lacks::Nothing) {
+    report.ok("calibration", fmt::format("{}, {} old", path, ageOf(loaded.saved.measuredAt)));
+  } else if (loaded.lacks == Lacks::Sense) {
+    report.warn("calibration", loaded.why, "`tutti calibrate` measures anew");
+  } else if (path.empty()) {
+    report.warn("calibration", "no folder to keep it", "set TUTTI_CACHE_DIR, or measure 0.2 s at each start");
+  } else {
+    report.ok("calibration", "not measured yet: the first communicator does, or `tutti calibrate`");
+  }
+}
+
 }  // namespace
 
 int doctorMain(int argc, char** argv) {
@@ -235,6 +253,7 @@ int doctorMain(int argc, char** argv) {
   checkMemory(report);
   checkSingleCopy(report);
   checkLimits(report);
+  checkCalibration(report);
   checkNetwork(report);
   checkLibrary(report, "CUDA driver", {"libcuda.so.1"}, "collectives work on host memory");
   checkLibrary(report, "NVML", {"libnvidia-ml.so.1"}, "comes with NVIDIA's driver; only GPUs need it");

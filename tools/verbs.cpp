@@ -12,8 +12,8 @@ std::span<const Verb> verbs() {
       {"verify", "prove the built-in plans, or plans of your own", verifyMain},
       {"simulate", "what a collective would take on machines that are not here", simulateMain},
       {"explain", "which algorithm a call would get, and why the others lost", explainMain},
+      {"calibrate", "measure this machine for the cost model, and show what was measured", calibrateMain},
       // Planned. They answer that they are not built; --help does not show them.
-      {"calibrate", "", nullptr},
       {"trace", "", nullptr},
   };
   return kVerbs;

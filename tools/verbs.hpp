@@ -32,5 +32,6 @@ int planMain(int argc, char** argv);
 int verifyMain(int argc, char** argv);
 int simulateMain(int argc, char** argv);
 int explainMain(int argc, char** argv);
+int calibrateMain(int argc, char** argv);
 
 }  // namespace tutti::tools

@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "calibration/calibration.hpp"
 #include "core/host.hpp"
 #include "core/log.hpp"
 #include "core/param.hpp"
@@ -23,7 +24,7 @@ constexpr uint32_t kFinalizeRecord = 0xf1a11ce;
 
 /// What every rank tells the others when a communicator is made. Rank 0's settings hold for all.
 struct SelfInfo {
-  uint32_t version = 2;
+  uint32_t version = 3;
   int32_t allowedCpus = 1;
   uint32_t depth = 0;
   uint32_t forceNetwork = 0;
@@ -38,6 +39,8 @@ struct SelfInfo {
   char algorithms[256] = {};
   char protocols[128] = {};
   uint64_t planFile = 0;  ///< hash of the text of TUTTI_PLAN_FILE; 0: none
+  uint64_t calibrated = 0;
+  calibration::Values machine;  ///< if calibrated
 };
 
 /// Rings a rank's doorbell from the control plane's thread, as long as there is a segment to ring.
@@ -187,8 +190,8 @@ control::Wait Communicator::initWait() const {
   return {ms > 0 ? Deadline::afterMs(ms) : Deadline::never(), &aborted_};
 }
 
-Status Communicator::start(const Connect& connect) {
-  Status status = startChecked(connect);
+Status Communicator::start(const Connect& connect, bool mayMeasure) {
+  Status status = startChecked(connect, mayMeasure);
   if (!status.ok()) {
     noteAsyncError(status.error());
     phase_.store(Phase::Failed, std::memory_order_release);
@@ -200,8 +203,15 @@ Status Communicator::start(const Connect& connect) {
   return {};
 }
 
-Status Communicator::startChecked(const Connect& connect) {
+Status Communicator::startChecked(const Connect& connect, bool mayMeasure) {
   TUTTI_ASSIGN(SelfInfo own, localInfo());
+  // Of the ranks that join, rank 0 alone looks for a calibration; those of a derived communicator know one.
+  std::optional<calibration::Calibration> known;
+  if (mayMeasure || rank_ == 0) known = calibration::ofThisMachine(mayMeasure);
+  if (known) {
+    own.calibrated = 1;
+    own.machine = known->values;
+  }
   control::Bytes bytes(sizeof(own));
   std::memcpy(bytes.data(), &own, sizeof(own));
   auto bell = std::make_shared<FaultBell>();
@@ -211,6 +221,11 @@ Status Communicator::startChecked(const Connect& connect) {
   rank_ = control_->rank();
   nRanks_ = control_->nRanks();
   TUTTI_ASSIGN(SelfInfo agreed, infoOf(*control_, 0));
+  if (agreed.calibrated != 0) calibration::adopt(agreed.machine);
+  TUTTI_INFO(Tuning, "rank {}: the cost model's numbers: {}", rank_,
+             agreed.calibrated == 0 ? std::string("built in (not calibrated)")
+             : rank_ == 0           ? "calibration " + known->origin
+                                    : std::string("rank 0's calibration"));
   TUTTI_TRY(lookAround());
 
   transport::LinkOptions linkOptions;
@@ -304,6 +319,7 @@ Result<algos::Selector> Communicator::makeSelector() const {
   TUTTI_ASSIGN(algos::Filter filter, algos::Filter::parse(agreed.algorithms, agreed.protocols));
   algos::Machine machine;
   if (agreed.deterministic == 0) {
+    if (agreed.calibrated != 0) machine = calibration::applied(machine, agreed.machine);
     TUTTI_ASSIGN(machine.ranksPerCore, ranksPerCore(*control_));
     machine.network = !links_->allLocal();
     if (links_->allThreads() && agreed.directMinBytes > 0) machine.directMinBytes = agreed.directMinBytes;

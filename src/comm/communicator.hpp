@@ -61,8 +61,9 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   /// How the control plane comes to be: join() or derive().
   using Connect = std::function<Result<std::unique_ptr<control::ControlPlane>>(
       control::Bytes selfInfo, control::Wait wait, control::OnFault onFault)>;
-  /// Collective. Ends in Ready or Failed, and returns which.
-  Status start(const Connect& connect);
+  /// Collective. Ends in Ready or Failed, and returns which. `mayMeasure`: this is rank 0, and the others may
+  /// wait for it to calibrate the machine.
+  Status start(const Connect& connect, bool mayMeasure = false);
 
   int rank() const { return rank_; }
   int nRanks() const { return nRanks_; }
@@ -160,7 +161,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   friend class Turn;
   enum class Phase : int { Starting, Ready, Failed, Finalized };
 
-  Status startChecked(const Connect& connect);
+  Status startChecked(const Connect& connect, bool mayMeasure);
   /// Queued work is inside calls, which end at a fault or deadline of their own: so does this wait.
   void awaitServed(uint64_t ticket) const {
     for (uint64_t served = ticketsServed_.load(std::memory_order_acquire); served < ticket;

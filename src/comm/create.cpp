@@ -61,7 +61,7 @@ Result<NewComm> create(int nRanks, int rank, std::span<const control::UniqueId> 
   auto comm = std::make_shared<Communicator>(nRanks, rank, options);
   std::vector<control::UniqueId> kept(ids.begin(), ids.end());
   return launch(comm, nullptr, [comm, kept = std::move(kept), nRanks, rank] {
-    return comm->start(joining(kept, nRanks, rank));
+    return comm->start(joining(kept, nRanks, rank), rank == 0 && nRanks > 1);
   });
 }
 
@@ -73,7 +73,8 @@ Result<std::vector<NewComm>> createAll(std::span<const int> devices) {
   std::vector<std::thread> threads;
   for (int rank = 0; rank < n; ++rank) {
     comms[rank] = std::make_shared<Communicator>(n, rank, CommOptions(), devices[rank]);
-    threads.emplace_back([&, rank] { results[rank] = comms[rank]->start(joining({id}, n, rank)); });
+    threads.emplace_back(
+        [&, rank] { results[rank] = comms[rank]->start(joining({id}, n, rank), rank == 0 && n > 1); });
   }
   for (std::thread& thread : threads) thread.join();
   for (Status& result : results) TUTTI_TRY(std::move(result));

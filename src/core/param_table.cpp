@@ -134,7 +134,9 @@ constexpr Spec kTable[] = {
     {"TUTTI_EXPLAIN", Bool, "0", kNoMin, kNoMax, "", "Logs, for each new kind of call, which plan was chosen and what lost."},
     {"TUTTI_PLAN_FILE", String, "", kNoMin, kNoMax, "a path", "File of plans that are used where they fit."},
     {"TUTTI_FABRIC_FILE", String, "", kNoMin, kNoMax, "a path", "File that describes the network between the hosts."},
-    {"TUTTI_CALIBRATION_FILE", String, "", kNoMin, kNoMax, "a path", "File of measured costs, as `tutti calibrate` writes it. No effect in this version."},
+    {"TUTTI_CALIBRATE", Bool, "1", kNoMin, kNoMax, "", "The cost model uses what was measured of this machine, and rank 0 measures it (200 ms, once) where no file has it; 0 takes the built-in numbers."},
+    {"TUTTI_CACHE_DIR", String, "", kNoMin, kNoMax, "a path", "Where the calibration is kept, instead of $XDG_CACHE_HOME/tutti or ~/.cache/tutti."},
+    {"TUTTI_CALIBRATION_FILE", String, "", kNoMin, kNoMax, "a path", "The file of measured costs, instead of the one in the cache folder; `tutti calibrate` writes it."},
 
     // Rooms append here.
     {"TUTTI_HEARTBEAT_MS", Int, "10000", 0, kDayMs, "", "Milliseconds between signs of life that a silent rank's host is asked for; after three without one the rank counts as dead. 0 never asks."},
