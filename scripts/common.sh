@@ -16,6 +16,8 @@ configure() {
     grep -q "^${name%%=*}:[A-Z]*=${name#*=}\$" "build/$preset/CMakeCache.txt" 2>/dev/null || stale=1
   done
   [ -n "$stale" ] || return 0
+  # A folder of the scripts' own is for builds from nothing; one that was configured by hand stays as it is.
+  [ -e "build/$preset/build.ninja" ] || set -- -DTUTTI_UNITY=ON "$@"
   say "configuring build/$preset"
   mkdir -p build
   if ! cmake --preset "$preset" "$@" >"build/configure-$preset.log" 2>&1; then

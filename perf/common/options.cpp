@@ -14,14 +14,14 @@ constexpr int kColdOption = 1000;
 constexpr int kVersionOption = 1001;
 
 /// One option: its letter (or number), long name, what it takes and what it does.
-struct Row {
+struct OptionRow {
   int key;
   const char* name;
   const char* takes;  ///< nullptr: no argument
   const char* help;
 };
 
-constexpr Row kRows[] = {
+constexpr OptionRow kRows[] = {
     {'t', "nthreads", "<n>", "threads per process (default 1)"},
     {'g', "ngpus", "<n>", "ranks per thread (default 1)"},
     {'b', "minbytes", "<size>", "smallest size (default 32M); sizes take K, M, G (1024)"},
@@ -65,15 +65,15 @@ constexpr Row kRows[] = {
     {'h', "help", nullptr, "print this"},
 };
 
-const Row* rowOf(int key) {
-  for (const Row& row : kRows) {
+const OptionRow* rowOf(int key) {
+  for (const OptionRow& row : kRows) {
     if (row.key == key) return &row;
   }
   return nullptr;
 }
 
 std::string spelled(int key) {
-  const Row* row = rowOf(key);
+  const OptionRow* row = rowOf(key);
   return key < 256 ? fmt::format("-{} (--{})", static_cast<char>(key), row->name)
                    : fmt::format("--{}", row->name);
 }
@@ -296,7 +296,7 @@ Result<size_t> parseSize(std::string_view text) {
 Result<Options> parseOptions(int argc, const char* const* argv) {
   std::string letters = ":";
   std::vector<option> longOptions;
-  for (const Row& row : kRows) {
+  for (const OptionRow& row : kRows) {
     longOptions.push_back({row.name, row.takes ? required_argument : no_argument, nullptr, row.key});
     if (row.key < 256) {
       letters += static_cast<char>(row.key);
@@ -327,7 +327,7 @@ Result<Options> parseOptions(int argc, const char* const* argv) {
 
 std::string usage(std::string_view program) {
   std::string text = fmt::format("USAGE: {} [options]\n", program);
-  for (const Row& row : kRows) {
+  for (const OptionRow& row : kRows) {
     std::string names = row.key < 256 ? fmt::format("-{},", static_cast<char>(row.key)) : "   ";
     text += fmt::format("  {}--{} {}\n      {}\n", names, row.name, row.takes ? row.takes : "", row.help);
   }

@@ -140,13 +140,13 @@ bool isPerRank(Collective c) {
   return c == Collective::Gather || c == Collective::Scatter;
 }
 
-bool supports(const Request& request, Protocol protocol, const Limits& limits) {
+bool supportsBinomial(const Request& request, Protocol protocol, const Limits& limits) {
   if (request.collective == Collective::Broadcast || request.collective == Collective::Reduce) return true;
   return isPerRank(request.collective) &&
          std::max(1, request.nRanks / 2) * request.elementBytes() <= messageBytes(protocol, limits);
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildBinomial(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   const bool perRank = isPerRank(request.collective);
   Plan plan =
@@ -165,6 +165,6 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 
 const Builder kBinomial{Algorithm::Binomial,
                         "binomial and k-nomial trees: Broadcast, Reduce, Gather, Scatter in log(n) steps",
-                        supports, build};
+                        supportsBinomial, buildBinomial};
 
 }  // namespace tutti::algos

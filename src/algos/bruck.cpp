@@ -21,21 +21,21 @@ int countWithBit(int n, int d) {
   return n / (2 * d) * d + std::max(0, n % (2 * d) - d);
 }
 
-int longestSpan(int n) {
+int longestStep(int n) {
   int most = 1;
   for (int d = 1; d < n; d *= 2) most = std::max(most, countWithBit(n, d));
   return most;
 }
 
-bool supports(const Request& request, Protocol protocol, const Limits& limits) {
+bool supportsBruck(const Request& request, Protocol protocol, const Limits& limits) {
   return (request.collective == Collective::AllGather || request.collective == Collective::AllToAll) &&
-         longestSpan(request.nRanks) * request.elementBytes() <= messageBytes(protocol, limits);
+         longestStep(request.nRanks) * request.elementBytes() <= messageBytes(protocol, limits);
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildBruck(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   Plan plan = planFor(request, Algorithm::Bruck, protocol, rank, Layout::PerRank, n,
-                      chunkFor(request, messageBytes(protocol, limits), longestSpan(n)));
+                      chunkFor(request, messageBytes(protocol, limits), longestStep(n)));
   auto rankAt = [&](int distance) { return fixed((rank + distance + n) % n); };
   Lane lane;
   if (request.collective == Collective::AllGather) {
@@ -64,6 +64,6 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 }  // namespace
 
 const Builder kBruck{Algorithm::Bruck, "bruck: AllGather and AllToAll in ceil(log2(n)) steps for any n",
-                     supports, build};
+                     supportsBruck, buildBruck};
 
 }  // namespace tutti::algos

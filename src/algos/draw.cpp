@@ -8,7 +8,7 @@
 namespace tutti::algos {
 namespace {
 
-constexpr int kMostPlays = 4000;
+constexpr int kMostDrawn = 4000;
 constexpr double kColumn = 92, kRow = 30, kLeft = 46, kTop = 62, kLane = 16;
 
 /// A play at its place in time; a step of a lane takes one unit, what it takes from others at least one more.
@@ -58,9 +58,9 @@ class Director {
         const auto& steps = plans_[lane.rank].lanes[lane.number].steps;
         while (lane.step < steps.size() &&
                play(lane.rank, lane.number, steps[lane.step], lane.repeat, lane.time)) {
-          if (plays_.size() > kMostPlays) {
+          if (plays_.size() > kMostDrawn) {
             return makeError(Code::InvalidUsage, "a picture of more than {} plays: take fewer ranks",
-                             kMostPlays);
+                             kMostDrawn);
           }
           moved = true;
           if (++lane.repeat < steps[lane.step].repeat) continue;

@@ -24,9 +24,9 @@ namespace {
 using namespace kit;  // NOLINT: the words of this room
 
 /// Some trees, block t for tree t, played by all ranks at once; keeps one rank's steps.
-class Play {
+class TreePlay {
  public:
-  Play(std::vector<const ForestTrees::Tree*> trees, Collective collective, int self)
+  TreePlay(std::vector<const ForestTrees::Tree*> trees, Collective collective, int self)
       : trees_(std::move(trees)), collective_(collective), self_(self) {
     const size_t n = trees_[0]->parent.size();
     toSend_.resize(n);
@@ -169,7 +169,7 @@ class Play {
   std::vector<std::vector<bool>> onTheWay_;                   ///< by sender and receiver: one at a time
 };
 
-bool supports(const Request& request, Protocol, const Limits& limits) {
+bool supportsForest(const Request& request, Protocol, const Limits& limits) {
   if (limits.forest == nullptr || limits.forest->perRank < 1 ||
       limits.forest->trees.size() != static_cast<size_t>(limits.forest->perRank) * request.nRanks) {
     return false;
@@ -185,7 +185,7 @@ bool supports(const Request& request, Protocol, const Limits& limits) {
   }
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildForest(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   const ForestTrees& forest = *limits.forest;
   const bool perRank = request.collective != Collective::AllReduce;
@@ -198,7 +198,7 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
     for (size_t t = static_cast<size_t>(l); t < forest.trees.size(); t += static_cast<size_t>(lanes)) {
       trees.push_back(&forest.trees[t]);
     }
-    Lane lane = Play(std::move(trees), request.collective, rank).lane();
+    Lane lane = TreePlay(std::move(trees), request.collective, rank).lane();
     lane.channel = static_cast<uint8_t>(l);
     lane.part = l;
     lane.parts = lanes;
@@ -238,7 +238,7 @@ ForestTrees ForestTrees::of(const topology::ChannelGraph& packed, int nRanks) {
   return forest;
 }
 
-const Builder kForest{Algorithm::Forest, "forest: spanning trees packed into the machine's links", supports,
-                      build};
+const Builder kForest{Algorithm::Forest, "forest: spanning trees packed into the machine's links",
+                      supportsForest, buildForest};
 
 }  // namespace tutti::algos

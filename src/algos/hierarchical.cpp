@@ -173,7 +173,7 @@ class Composer {
   int longest_ = 1;  ///< blocks in the longest message
 };
 
-bool supports(const Request& request, Protocol protocol, const Limits& limits) {
+bool supportsHierarchical(const Request& request, Protocol protocol, const Limits& limits) {
   const int n = request.nRanks, perHost = limits.ranksPerHost;
   if (perHost < 2 || perHost >= n || n % perHost != 0) return false;
   if (limits.hostsPerSite > 0 && n / perHost % limits.hostsPerSite != 0) return false;
@@ -193,13 +193,14 @@ bool supports(const Request& request, Protocol protocol, const Limits& limits) {
   }
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildHierarchical(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   return Composer(request, protocol, rank, limits).build();
 }
 
 }  // namespace
 
 const Builder kHierarchical{Algorithm::Hierarchical,
-                            "hier: compositions of plans inside hosts and between them", supports, build};
+                            "hier: compositions of plans inside hosts and between them", supportsHierarchical,
+                            buildHierarchical};
 
 }  // namespace tutti::algos

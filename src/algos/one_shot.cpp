@@ -27,7 +27,7 @@ int publishedSpan(const Request& request) {
   }
 }
 
-bool supports(const Request& request, Protocol protocol, const Limits& limits) {
+bool supportsOneShot(const Request& request, Protocol protocol, const Limits& limits) {
   if (!limits.boards) return false;
   switch (request.collective) {
     case Collective::AllToAllV:
@@ -39,7 +39,7 @@ bool supports(const Request& request, Protocol protocol, const Limits& limits) {
   }
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildOneShot(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   const int root = request.root;
   const int span = publishedSpan(request);
@@ -113,6 +113,6 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 }  // namespace
 
 const Builder kOneShot{Algorithm::OneShot, "one-shot: publish, then everybody reads the others' boards",
-                       supports, build};
+                       supportsOneShot, buildOneShot};
 
 }  // namespace tutti::algos

@@ -13,7 +13,7 @@ namespace {
 
 using namespace kit;  // NOLINT: the words of this room
 
-bool supports(const Request& request, Protocol, const Limits&) {
+bool supportsPairwise(const Request& request, Protocol, const Limits&) {
   switch (request.collective) {
     case Collective::AllToAll:
     case Collective::AllToAllV:
@@ -26,7 +26,7 @@ bool supports(const Request& request, Protocol, const Limits&) {
   }
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildPairwise(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   const int root = request.root;
   Plan plan = planFor(request, Algorithm::Pairwise, protocol, rank, Layout::PerRank, n,
@@ -76,6 +76,7 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 
 }  // namespace
 
-const Builder kPairwise{Algorithm::Pairwise, "pairwise: each pair exchanges directly", supports, build};
+const Builder kPairwise{Algorithm::Pairwise, "pairwise: each pair exchanges directly", supportsPairwise,
+                        buildPairwise};
 
 }  // namespace tutti::algos

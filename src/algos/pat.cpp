@@ -162,11 +162,11 @@ class Trees {
   Lane lane_;
 };
 
-bool supports(const Request& request, Protocol, const Limits&) {
+bool supportsPat(const Request& request, Protocol, const Limits&) {
   return request.collective == Collective::AllGather || request.collective == Collective::ReduceScatter;
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildPat(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int aggregation = aggregationFor(request, protocol, limits);
   Plan plan = planFor(request, Algorithm::Pat, protocol, rank, Layout::PerRank, request.nRanks,
                       chunkFor(request, messageBytes(protocol, limits), aggregation));
@@ -179,7 +179,7 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 
 }  // namespace
 
-const Builder kPat{Algorithm::Pat, "pat: parallel aggregated trees, bounded messages and scratch", supports,
-                   build};
+const Builder kPat{Algorithm::Pat, "pat: parallel aggregated trees, bounded messages and scratch",
+                   supportsPat, buildPat};
 
 }  // namespace tutti::algos

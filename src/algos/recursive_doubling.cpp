@@ -13,11 +13,11 @@ namespace {
 
 using namespace kit;  // NOLINT: the words of this room
 
-bool supports(const Request& request, Protocol, const Limits&) {
+bool supportsRecursiveDoubling(const Request& request, Protocol, const Limits&) {
   return request.collective == Collective::AllReduce;
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildRecursiveDoubling(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   const int core = static_cast<int>(std::bit_floor(static_cast<unsigned>(n)));
   const int extra = n - core;
@@ -58,7 +58,7 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 }  // namespace
 
 const Builder kRecursiveDoubling{Algorithm::RecursiveDoubling,
-                                 "recursive doubling: log2(n) exchanges of the whole vector", supports,
-                                 build};
+                                 "recursive doubling: log2(n) exchanges of the whole vector",
+                                 supportsRecursiveDoubling, buildRecursiveDoubling};
 
 }  // namespace tutti::algos

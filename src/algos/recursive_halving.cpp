@@ -107,7 +107,7 @@ Lane allGatherLane(int n, int rank) {
   return lane;
 }
 
-bool supports(const Request& request, Protocol protocol, const Limits& limits) {
+bool supportsRecursiveHalving(const Request& request, Protocol protocol, const Limits& limits) {
   switch (request.collective) {
     case Collective::AllReduce:
       return fitsHalvingAllReduce(request, protocol, limits);
@@ -119,7 +119,7 @@ bool supports(const Request& request, Protocol protocol, const Limits& limits) {
   }
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildRecursiveHalving(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   const Members m(n);
   if (request.collective == Collective::AllReduce) {
@@ -140,7 +140,7 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 }  // namespace
 
 const Builder kRecursiveHalving{Algorithm::RecursiveHalving,
-                                "recursive halving and doubling: a ring's bytes in log2(n) steps", supports,
-                                build};
+                                "recursive halving and doubling: a ring's bytes in log2(n) steps",
+                                supportsRecursiveHalving, buildRecursiveHalving};
 
 }  // namespace tutti::algos

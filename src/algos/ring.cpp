@@ -15,7 +15,7 @@ namespace {
 
 using namespace kit;  // NOLINT: the words of this room
 
-bool supports(const Request& request, Protocol, const Limits&) {
+bool supportsRing(const Request& request, Protocol, const Limits&) {
   switch (request.collective) {
     case Collective::AllReduce:
     case Collective::ReduceScatter:
@@ -43,7 +43,7 @@ void forEachRun(const RankOrder* order, int n, int first, int count, Emit emit) 
   }
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildRing(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   const RankOrder* order = limits.order.get();
   const int at = order != nullptr ? order->positionOf[rank] : rank;
@@ -117,6 +117,7 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 
 }  // namespace
 
-const Builder kRing{Algorithm::Ring, "ring: bandwidth-optimal, latency linear in ranks", supports, build};
+const Builder kRing{Algorithm::Ring, "ring: bandwidth-optimal, latency linear in ranks", supportsRing,
+                    buildRing};
 
 }  // namespace tutti::algos

@@ -28,7 +28,7 @@ int distanceAt(int step) {
   return (1 - power) / 3;
 }
 
-int partner(int member, int step, int members) {
+int swingPartner(int member, int step, int members) {
   const int d = distanceAt(step);
   return (member + (member % 2 == 0 ? d : -d) + 2 * members) % members;
 }
@@ -36,27 +36,27 @@ int partner(int member, int step, int members) {
 /// Follow an odd member's last exchange to an even one, e. An exchange at step s changes e by an odd multiple
 /// of 2^(s+1): bit s+1 of e tells the two sides of step s apart, and no later step changes it. The last step
 /// pairs an odd with an even member.
-int position(int member, int members) {
+int swingPosition(int member, int members) {
   const int steps = stepsOf(members);
-  const int e = member % 2 == 0 ? member : partner(member, steps - 1, members);
+  const int e = member % 2 == 0 ? member : swingPartner(member, steps - 1, members);
   int place = 0;
   for (int s = 0; s + 1 < steps; ++s) place = place * 2 + (e >> (s + 1) & 1);
   return place * 2 + member % 2;
 }
 
-bool supports(const Request& request, Protocol protocol, const Limits& limits) {
+bool supportsSwing(const Request& request, Protocol protocol, const Limits& limits) {
   return request.collective == Collective::AllReduce && fitsHalvingAllReduce(request, protocol, limits);
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildSwing(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int members = static_cast<int>(std::bit_floor(static_cast<unsigned>(request.nRanks)));
   return buildHalvingAllReduce(request, Algorithm::Swing, protocol, rank, limits,
-                               {members, partner, position});
+                               {members, swingPartner, swingPosition});
 }
 
 }  // namespace
 
 const Builder kSwing{Algorithm::Swing, "swing: halving and doubling between ranks that are near on a ring",
-                     supports, build};
+                     supportsSwing, buildSwing};
 
 }  // namespace tutti::algos

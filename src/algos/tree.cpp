@@ -137,12 +137,12 @@ void addAllReduceTree(Plan& plan, const Place& place, int tree, int trees) {
   push(std::move(lane));
 }
 
-bool supports(const Request& request, Protocol, const Limits&) {
+bool supportsTree(const Request& request, Protocol, const Limits&) {
   return request.collective == Collective::AllReduce || request.collective == Collective::Broadcast ||
          request.collective == Collective::Reduce;
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildTree(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   const size_t chunk = chunkFor(request, messageBytes(protocol, limits));
   Plan plan = planFor(request, Algorithm::Tree, protocol, rank, Layout::Split, 1, chunk);
@@ -166,6 +166,7 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 
 }  // namespace
 
-const Builder kTree{Algorithm::Tree, "tree: pipelined binary trees, two for AllReduce", supports, build};
+const Builder kTree{Algorithm::Tree, "tree: pipelined binary trees, two for AllReduce", supportsTree,
+                    buildTree};
 
 }  // namespace tutti::algos

@@ -12,13 +12,13 @@ namespace {
 
 using namespace kit;  // NOLINT: the words of this room
 
-bool supports(const Request& request, Protocol protocol, const Limits& limits) {
+bool supportsTwoShot(const Request& request, Protocol protocol, const Limits& limits) {
   return limits.boards &&
          (request.collective == Collective::AllReduce || request.collective == Collective::Reduce) &&
          boardChunk(request, protocol, limits, request.nRanks) > 0;
 }
 
-Plan build(const Request& request, Protocol protocol, int rank, const Limits& limits) {
+Plan buildTwoShot(const Request& request, Protocol protocol, int rank, const Limits& limits) {
   const int n = request.nRanks;
   const Affine own = fixed(rank);
   const Affine others = walking(rank + 1, 1, n);
@@ -46,6 +46,6 @@ Plan build(const Request& request, Protocol protocol, int rank, const Limits& li
 
 const Builder kTwoShot{Algorithm::TwoShot,
                        "two-shot: each rank reduces its share off the boards, then all read the results",
-                       supports, build};
+                       supportsTwoShot, buildTwoShot};
 
 }  // namespace tutti::algos

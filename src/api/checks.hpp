@@ -35,6 +35,11 @@ int rawValue(const Enum& value) {
   return raw;
 }
 
+/// REQUIRES that the type was checked.
+inline DataType typeOf(ncclDataType_t type) {
+  return static_cast<DataType>(rawValue(type));
+}
+
 inline bool isType(int type) {
   return static_cast<unsigned>(type) < static_cast<unsigned>(kDataTypeCount);
 }

@@ -39,10 +39,6 @@ Status checkNoFlags(unsigned int flags) {
   return makeError(Code::InvalidArgument, "flags {:#x} are not 0, the only value so far", flags);
 }
 
-DataType typeOf(ncclDataType_t type) {
-  return static_cast<DataType>(rawValue(type));
-}
-
 }  // namespace
 }  // namespace tutti::api
 

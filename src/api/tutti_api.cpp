@@ -51,10 +51,6 @@ Status checkBlocks(const char* what, const void* buff, std::span<const size_t> c
   return {};
 }
 
-DataType typeOf(ncclDataType_t type) {
-  return static_cast<DataType>(rawValue(type));
-}
-
 }  // namespace
 }  // namespace tutti::api
 

@@ -1,6 +1,7 @@
 // From numbers to indices: open addressing, nothing is ever removed.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

@@ -22,7 +22,7 @@ inline double psPerByte(double gbps) {
   return 1000.0 / gbps;
 }
 inline TimePs psFor(double bytes, double perByte) {
-  return static_cast<TimePs>(bytes * perByte + 0.5);  // never negative
+  return static_cast<TimePs>(bytes * perByte + 0.5);  // NOLINT(bugprone-incorrect-roundings): never negative
 }
 
 /// What the time up to a stamp was spent on, along the chain of events that led to it. The four add up to it.

@@ -27,7 +27,7 @@ struct Variant {
   const std::vector<Edge>* inside = nullptr;
 };
 
-struct Group {
+struct CrossbarGroup {
   std::vector<int> ranks;
   double crossbar = 0;  ///< what the narrowest member has, GB/s
   double spread = 0;    ///< y
@@ -168,9 +168,9 @@ class CrossbarPacker {
     return sub;
   }
 
-  double speedOf(const std::vector<Group>& groups) const {
+  double speedOf(const std::vector<CrossbarGroup>& groups) const {
     double speed = std::numeric_limits<double>::infinity();
-    for (const Group& g : groups)
+    for (const CrossbarGroup& g : groups)
       speed =
           std::min(speed, (g.crossbar + static_cast<double>(g.ranks.size() - 1) * g.spread) / (f_.ranks - 1));
     return speed;
@@ -186,11 +186,11 @@ class CrossbarPacker {
     for (auto at = limits.rbegin(); at != limits.rend() && tried < kMostLimits; ++at) {
       std::vector<std::vector<int>> parts = joinedAbove(*at);
       ++tried;
-      std::vector<Group> groups;
+      std::vector<CrossbarGroup> groups;
       bool fits = true;
       for (std::vector<int>& ranks : parts) {
         fits = fits && static_cast<int>(ranks.size()) <= options_.exactUpTo;
-        Group g;
+        CrossbarGroup g;
         g.ranks = std::move(ranks);
         g.crossbar = std::numeric_limits<double>::infinity();
         for (int r : g.ranks) g.crossbar = std::min({g.crossbar, left(up_[r]), left(down_[r])});
@@ -213,7 +213,7 @@ class CrossbarPacker {
   void pack() {
     ForestOptions exact = options_;
     exact.enough = 0.995;
-    for (Group& g : groups_) {
+    for (CrossbarGroup& g : groups_) {
       if (g.ranks.size() < 2 || g.spread <= 0) continue;
       const Fabric sub = fabricOf(g.ranks, limit_);
       if (!packForest(sub, g.spread, exact, g.trees)) g.trees.clear();
@@ -231,7 +231,7 @@ class CrossbarPacker {
   }
 
   /// How shards get to a group: from outside it, or (`root` ≥ 0) from one of its ranks. Shares add up to one.
-  std::vector<Variant> variantsOf(const Group& g, int root, double perRank) const {
+  std::vector<Variant> variantsOf(const CrossbarGroup& g, int root, double perRank) const {
     std::vector<Variant> variants;
     const double own = std::min(1.0, g.spread / perRank);  // of the group's own shards
     const int others = f_.ranks - static_cast<int>(g.ranks.size());
@@ -262,7 +262,7 @@ class CrossbarPacker {
   std::vector<ForestTree> build() const {
     const double perRank = std::min(speedOf(groups_), bounds_.perRank * f_.machines);
     std::vector<std::vector<Variant>> foreign;
-    for (const Group& g : groups_) foreign.push_back(variantsOf(g, -1, perRank));
+    for (const CrossbarGroup& g : groups_) foreign.push_back(variantsOf(g, -1, perRank));
     std::vector<ForestTree> trees;
     for (size_t home = 0; home < groups_.size(); ++home) {
       for (int root : groups_[home].ranks) {
@@ -297,7 +297,7 @@ class CrossbarPacker {
     return variants[v];
   }
 
-  void reach(const Group& g, const Variant& variant, int root, std::vector<Edge>& edges) const {
+  void reach(const CrossbarGroup& g, const Variant& variant, int root, std::vector<Edge>& edges) const {
     if (variant.entry < 0) {
       for (int r : g.ranks)
         if (r != root) edges.push_back(overCrossbar(root, r));
@@ -355,7 +355,7 @@ class CrossbarPacker {
   std::vector<std::vector<int>> entries_;
   std::vector<double> taken_;  // by fabric edge: what enters and leaves the machine
   double limit_ = 0;
-  std::vector<Group> groups_;
+  std::vector<CrossbarGroup> groups_;
 };
 
 }  // namespace

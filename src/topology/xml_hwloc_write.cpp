@@ -48,7 +48,7 @@ struct Core {
 };
 
 /// A NUMA node: its cores by L3.
-struct Node {
+struct NumaNode {
   const XmlElement* cpu = nullptr;
   int index = 0;
   std::vector<std::vector<Core>> groups;
@@ -70,7 +70,7 @@ class HwlocWriter {
     if (nodes_.empty()) return makeError(Code::InvalidUsage, "{}: no <cpu> inside", file_);
     std::set<int> all;
     std::set<int> numas;
-    for (const Node& n : nodes_) {
+    for (const NumaNode& n : nodes_) {
       all.insert(n.cpus.begin(), n.cpus.end());
       numas.insert(n.index);
     }
@@ -83,7 +83,7 @@ class HwlocWriter {
     addInfo(machine, "Architecture", std::string(nodes_[0].cpu->get("arch")));
     for (const XmlElement& c : system.children)
       if (c.name != "cpu") addInfo(machine, "NCCL", inOneLine(c));
-    for (const Node& n : nodes_) machine.children.push_back(packageOf(n));
+    for (const NumaNode& n : nodes_) machine.children.push_back(packageOf(n));
     XmlElement root;
     root.name = "topology";
     root.set("version", "2.0");
@@ -132,14 +132,14 @@ class HwlocWriter {
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     std::set<int> used;
     for (auto [numa, cpu] : cpus) {
-      Node n;
+      NumaNode n;
       n.cpu = cpu;
       n.index = static_cast<int>(numa);
       TUTTI_TRY(readCores(n, used));
       nodes_.push_back(std::move(n));
     }
     // hwloc has no node without a CPU here; a number that nothing uses stands for the unknown ones.
-    for (Node& n : nodes_) {
+    for (NumaNode& n : nodes_) {
       if (!n.groups.empty()) continue;
       const int number = used.empty() ? 0 : *used.rbegin() + 1;
       used.insert(number);
@@ -149,7 +149,7 @@ class HwlocWriter {
     return {};
   }
 
-  Status readCores(Node& n, std::set<int>& used) {
+  Status readCores(NumaNode& n, std::set<int>& used) {
     std::map<int, std::vector<Core>> byLowest;  // L3 groups
     for (const XmlElement& l3 : n.cpu->children) {
       if (l3.name != "l3") continue;
@@ -182,7 +182,7 @@ class HwlocWriter {
     return {};
   }
 
-  XmlElement packageOf(const Node& n) {
+  XmlElement packageOf(const NumaNode& n) {
     const std::set<int> numa = {n.index};
     XmlElement package = object("Package");
     package.set("os_index", std::to_string(n.index));
@@ -274,7 +274,7 @@ class HwlocWriter {
   }
 
   std::string_view file_;
-  std::vector<Node> nodes_;
+  std::vector<NumaNode> nodes_;
   int nextNumber_ = 1;
 };
 

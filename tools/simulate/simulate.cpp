@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-int complain(const Error& error) {
+int complainOfSimulation(const Error& error) {
   fmt::print(stderr, "tutti simulate: {}\n", error.message());
   return error.code() == Code::InvalidArgument ? kExitUsage : kExitFailed;
 }
@@ -209,7 +209,7 @@ int simulateMain(int argc, char** argv) {
   }
   const bool replays = !words.replay.step.empty() || !words.replay.goalIn.empty();
   Status s = replays ? replay(line, words.replay, words.json) : simulateAll(line, words);
-  if (!s.ok()) return complain(s.error());
+  if (!s.ok()) return complainOfSimulation(s.error());
   return kExitOk;
 }
 

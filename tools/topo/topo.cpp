@@ -33,7 +33,7 @@ struct Options {
   std::string html;
 };
 
-int complain(const Error& error) {
+int complainOfTopo(const Error& error) {
   std::fprintf(stderr, "tutti topo: %s\n", error.message().c_str());
   return kExitFailed;
 }
@@ -75,7 +75,7 @@ Status useGraphFile(const std::string& path, const topology::Graph& graph, topol
 int show(const Options& options) {
   int64_t start = nowNs();
   auto loaded = load(options);
-  if (!loaded.ok()) return complain(loaded.error());
+  if (!loaded.ok()) return complainOfTopo(loaded.error());
   double parseMs = static_cast<double>(nowNs() - start) / 1e6;
   if (options.xml) {
     std::cout << topology::writeXml(loaded->xml);
@@ -83,25 +83,25 @@ int show(const Options& options) {
   }
   if (options.hwlocXml) {
     auto text = topology::writeHwlocXml(loaded->xml, options.file.empty() ? "this machine" : options.file);
-    if (!text.ok()) return complain(text.error());
+    if (!text.ok()) return complainOfTopo(text.error());
     std::cout << *text;
     return kExitOk;
   }
   auto settings = topology::settingsFromParams();
-  if (!settings.ok()) return complain(settings.error());
+  if (!settings.ok()) return complainOfTopo(settings.error());
   topology::Graph& graph = loaded->graph;
   auto analysis = topology::analyse(graph, *settings, options.nodes, true);
-  if (!analysis.ok()) return complain(analysis.error());
+  if (!analysis.ok()) return complainOfTopo(analysis.error());
   if (std::string given = params::getString("NCCL_GRAPH_FILE"); !given.empty()) {
-    if (Status s = useGraphFile(given, graph, *analysis); !s.ok()) return complain(s.error());
+    if (Status s = useGraphFile(given, graph, *analysis); !s.ok()) return complainOfTopo(s.error());
   }
   for (const std::string& why : analysis->refused) std::cerr << "tutti topo: left out: " << why << '\n';
   if (!options.svg.empty())
     if (Status s = writeFile(options.svg, topology::renderSvg(graph, *analysis)); !s.ok())
-      return complain(s.error());
+      return complainOfTopo(s.error());
   if (!options.html.empty())
     if (Status s = writeFile(options.html, topology::renderHtml(graph, *analysis)); !s.ok())
-      return complain(s.error());
+      return complainOfTopo(s.error());
   if (options.graphXml)
     std::cout << topology::writeXml(topology::graphsToXml(analysis->graphs, graph));
   else if (options.json)

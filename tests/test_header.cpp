@@ -1,0 +1,2 @@
+// Compiled once for the header that the tests share (TUTTI_UNITY).
+int main() {}
