@@ -39,6 +39,8 @@ struct SelfInfo {
   char algorithms[256] = {};
   char protocols[128] = {};
   uint64_t planFile = 0;  ///< hash of the text of TUTTI_PLAN_FILE; 0: none
+  int32_t cpu = -1;
+  int32_t stores = 0;  ///< engine::Stores
   uint64_t calibrated = 0;
   calibration::Values machine;  ///< if calibrated
 };
@@ -113,6 +115,11 @@ Result<SelfInfo> localInfo() {
   const std::string transport = params::getString("TUTTI_TRANSPORT");
   info.forceNetwork = transport == "tcp" || params::getBool("NCCL_SHM_DISABLE");
   info.topology = noteTopology();
+  info.cpu = sched_getcpu();
+  const std::string stores = params::getString("TUTTI_STORES");
+  info.stores = static_cast<int32_t>(stores == "plain" ? engine::Stores::Plain
+                                     : stores == "nt"  ? engine::Stores::Streaming
+                                                       : engine::Stores::Auto);
   TUTTI_ASSIGN(const std::string plans, planFileText());
   info.planFile = hashOfText(plans);
   TUTTI_TRY(copyText(info.algorithms, sizeof(info.algorithms), params::getString("NCCL_ALGO"), "NCCL_ALGO"));
@@ -256,13 +263,61 @@ Status Communicator::startChecked(const Connect& connect, bool mayMeasure) {
   engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);
   selector_.emplace(selector);
   TUTTI_TRY(readPlanFile());
-  algos::Machine reach = selector.machine();
-  algos::Limits wide = selector.limits();
+  // Everyone's segment can be fetched from here on.
+  TUTTI_ASSIGN(const CoreLinks links, shareFindings());
+  TUTTI_TRY(followLinks(links));
+  algos::Machine reach = selector_->machine();
+  algos::Limits wide = selector_->limits();
   reach.directMinBytes = engineOptions.directMinBytes;
   if (wide.boards) wide.boardBytes = engine::kBounceBytes;
-  sharedSelector_.emplace(reach, wide, selector.filter());
-  // Everyone's segment can be fetched from here on.
-  return compareTopologies();
+  sharedSelector_.emplace(reach, wide, selector_->filter());
+  return {};
+}
+
+/// What rank 0 finds out about the cores between which the ranks of its host hand over.
+Result<CoreLinks> Communicator::lookAtCores() const {
+  TUTTI_ASSIGN(SelfInfo agreed, infoOf(*control_, 0));
+  if (rank_ != 0 || nRanks_ == 1 || agreed.calibrated == 0) return CoreLinks();
+  std::vector<int> others;
+  for (int r = 1; r < nRanks_; ++r) {
+    if (control_->peer(r).hostHash != control_->peer(0).hostHash) continue;
+    TUTTI_ASSIGN(SelfInfo info, infoOf(*control_, r));
+    others.push_back(info.cpu);
+  }
+  CoreLinks links = measureCoreLinks(coresOfMachine(), agreed.cpu, others);
+  // Too noisy just now: as when the machine was calibrated.
+  if (links.slowest().oneWayNs == 0 && !others.empty())
+    links.at[2] = {agreed.machine.oneWayNs, agreed.machine.plainGBps, agreed.machine.streamGBps};
+  return links;
+}
+
+/// The cost model and the stores for such links.
+Status Communicator::followLinks(const CoreLinks& links) {
+  TUTTI_ASSIGN(SelfInfo agreed, infoOf(*control_, 0));
+  const auto stores = static_cast<engine::Stores>(agreed.stores);
+  engine_->stores().set(stores);
+  const calibration::Link slowest = links.slowest();
+  if (slowest.oneWayNs == 0 || agreed.calibrated == 0) return {};
+  TUTTI_INFO(Tuning, "rank {}: between cores of {}", rank_, links.text());
+  if (agreed.deterministic == 0) {
+    calibration::Values values = agreed.machine;
+    values.oneWayNs = slowest.oneWayNs;
+    algos::Machine machine = selector_->machine();
+    machine.handoverUs = calibration::applied(algos::Machine(), values).handoverUs;
+    selector_.emplace(machine, selector_->limits(), selector_->filter());
+  }
+  const topology::HostCores cores = coresOfMachine();
+  TUTTI_ASSIGN(SelfInfo own, infoOf(*control_, rank_));
+  for (int r = 0; r < nRanks_; ++r) {
+    TUTTI_ASSIGN(SelfInfo info, infoOf(*control_, r));
+    if (r == rank_ || control_->peer(r).hostHash != control_->peer(rank_).hostHash) continue;
+    calibration::Values pair;
+    const calibration::Link link = links.between(cores, own.cpu, info.cpu);
+    pair.plainGBps = link.plainGBps;
+    pair.streamGBps = link.streamGBps;
+    engine_->stores().start(r, calibration::streamingPays(pair));
+  }
+  return {};
 }
 
 /// What the ranks saw of their machines, merged.
@@ -281,17 +336,22 @@ Status Communicator::lookAround() {
 }
 
 /// Also the barrier that ends the start: ranks that planned for different machines must not play together.
-Status Communicator::compareTopologies() {
+Result<CoreLinks> Communicator::shareFindings() {
+  TUTTI_ASSIGN(CoreLinks links, lookAtCores());
   const uint64_t own = topology_ ? topology_->hash() : 0;
-  control::Bytes mine(sizeof(own));
+  control::Bytes mine(sizeof(own) + (rank_ == 0 ? sizeof(links) : 0));
   std::memcpy(mine.data(), &own, sizeof(own));
+  if (rank_ == 0) std::memcpy(mine.data() + sizeof(own), &links, sizeof(links));
   TUTTI_ASSIGN(std::vector<control::Bytes> all, control_->allGather(mine, initWait()));
   std::vector<uint64_t> hashes(all.size());
   for (size_t r = 0; r < all.size(); ++r)
-    if (all[r].size() == sizeof(own)) std::memcpy(&hashes[r], all[r].data(), sizeof(own));
+    if (all[r].size() >= sizeof(own)) std::memcpy(&hashes[r], all[r].data(), sizeof(own));
   if (std::string different = describeDifference(hashes); !different.empty())
     return Error(Code::InvalidUsage, different);
-  return {};
+  if (all[0].size() != sizeof(own) + sizeof(links))
+    return Error(Code::InternalError, "rank 0 did not tell what it found out about the cores");
+  std::memcpy(&links, all[0].data() + sizeof(own), sizeof(links));
+  return links;
 }
 
 Status Communicator::readPlanFile() {

@@ -20,6 +20,7 @@
 #include "algos/plan_book.hpp"
 #include "algos/selector.hpp"
 #include "comm/comm.hpp"
+#include "comm/core_links.hpp"
 #include "comm/host_stream.hpp"
 #include "comm/plan_cache.hpp"
 #include "comm/topology_view.hpp"
@@ -177,7 +178,9 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   Status readPlanFile();
   static constexpr size_t kMostSharedFlags = 65536;
   Status lookAround();
-  Status compareTopologies();
+  Result<CoreLinks> shareFindings();
+  Result<CoreLinks> lookAtCores() const;
+  Status followLinks(const CoreLinks& links);
   Status awaitAllFinalize();
   /// What to return when connecting to a peer failed, with the fault that is behind it or that it becomes.
   Error cannotConnect(Error error);

@@ -200,6 +200,11 @@ TopologyNote noteTopology() {
   return none;
 }
 
+topology::HostCores coresOfMachine() {
+  const auto machine = machineOfProcess();
+  return machine->ok() ? (*machine)->cores : topology::HostCores();
+}
+
 std::string describeDifference(std::span<const uint64_t> hashes) {
   std::vector<int> others;
   for (size_t r = 1; r < hashes.size(); ++r)

@@ -30,6 +30,9 @@ struct TopologyNote {
 /// What this thread's rank saw. Never fails: what is wrong is logged and noted as unusable.
 TopologyNote noteTopology();
 
+/// The CPUs of this machine, also those that this process may not use. Read once.
+topology::HostCores coresOfMachine();
+
 class TopologyView {
  public:
   /// Collective over the ranks of `control`; notes by rank.

@@ -135,6 +135,7 @@ constexpr Spec kTable[] = {
     {"TUTTI_PLAN_FILE", String, "", kNoMin, kNoMax, "a path", "File of plans that are used where they fit."},
     {"TUTTI_FABRIC_FILE", String, "", kNoMin, kNoMax, "a path", "File that describes the network between the hosts."},
     {"TUTTI_CALIBRATE", Bool, "1", kNoMin, kNoMax, "", "The cost model uses what was measured of this machine, and rank 0 measures it (200 ms, once) where no file has it; 0 takes the built-in numbers."},
+    {"TUTTI_STORES", Enum, "auto", kNoMin, kNoMax, "auto|plain|nt", "How shared memory that another rank reads is written: by plain or by non-temporal stores; auto measures each pair of ranks. Of rank 0 for all."},
     {"TUTTI_CACHE_DIR", String, "", kNoMin, kNoMax, "a path", "Where the calibration is kept, instead of $XDG_CACHE_HOME/tutti or ~/.cache/tutti."},
     {"TUTTI_CALIBRATION_FILE", String, "", kNoMin, kNoMax, "a path", "The file of measured costs, instead of the one in the cache folder; `tutti calibrate` writes it."},
 

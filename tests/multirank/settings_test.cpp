@@ -43,6 +43,9 @@ TEST(A_Settings, ResultsStayRight) {
       {{"NCCL_SOCKET_SNDBUF", "256K"}, {"NCCL_SOCKET_RCVBUF", "256K"}, {"TUTTI_TRANSPORT", "tcp"}},
       {{"TUTTI_DETERMINISTIC", "1"}},
       {{"NCCL_SET_THREAD_NAME", "1"}, {"NCCL_REPORT_CONNECT_PROGRESS", "1"}, {"TUTTI_TRANSPORT", "tcp"}},
+      {{"TUTTI_STORES", "nt"}, {"NCCL_PROTO", "Simple"}},
+      {{"TUTTI_STORES", "nt"}, {"NCCL_ALGO", "ring,tree"}, {"NCCL_PROTO", "Simple"}},
+      {{"TUTTI_STORES", "plain"}},
       {{"NCCL_CHECK_POINTERS", "1"}}};
   for (const auto& chosen : kSettings) {
     ranks::Settings settings(chosen);

@@ -78,6 +78,7 @@ Express::Express(const algos::Plan& plan, transport::Links& links, size_t slotsB
       }
       for (int i = 0; i < step.sendTo.count; ++i) {
         const int peer = step.sendTo.peer[i].at(k);
+        move.sendPeer[move.nSend] = peer;
         move.send[move.nSend++] = &links.sendEnd(lane.channel, peer);
         ++sent[peer];
       }
@@ -151,7 +152,8 @@ int Express::missing(const Move& move, const Job& job, transport::Links& links, 
 }
 
 size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot, size_t first, size_t end,
-                     ShortWait wait, std::byte* scratchMemory, const void** sources) const {
+                     ShortWait wait, std::byte* scratchMemory, const void** sources,
+                     SlotStores& stores) const {
   for (size_t m = first; m < end; ++m) {
     const Move& move = moves_[m];
     for (int peer; (peer = missing(move, job, links, boardSlot, wait)) != kNobody;) {
@@ -185,7 +187,8 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
         for (int i = 0; i < move.nRecv; ++i) sources[n++] = received(i);
         if (move.order == Order::PeerFirst) sources[n++] = local();
       }
-      void* target = dst != nullptr ? dst : !ll_ && move.nSend > 0 ? move.send[0]->slot() : scratch;
+      const bool inSlot = !ll_ && move.nSend > 0 && !stores.streams(move.sendPeer[0], move.bytes);
+      void* target = dst != nullptr ? dst : inSlot ? move.send[0]->slot() : scratch;
       if (n == 2) {
         reduce2_(target, sources[0], sources[1], move.count);
       } else {
@@ -207,7 +210,7 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
         transport::llPack(end.llSlot(), value, move.bytes, transport::llFlag(end.next, job.signature));
         end.publishLL();
       } else {
-        if (value != end.slot()) kernels::copy(end.slot(), value, move.bytes);
+        if (value != end.slot()) stores.copy(move.sendPeer[i], end.slot(), value, move.bytes);
         end.publish(move.bytes, job.signature);
       }
     }
@@ -218,7 +221,7 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
                           transport::llFlag(boardSlot, job.signature));
         writer.publishLL(links.boardPeers(), boardSlot, move.publishFor);
       } else {
-        kernels::copy(writer.slot(boardSlot), value, move.bytes);
+        stores.copy(move.publishFor, writer.slot(boardSlot), value, move.bytes);
         writer.publish(links.boardPeers(), boardSlot, move.publishFor,
                        {.bytes = move.bytes, .signature = job.signature});
       }

@@ -17,6 +17,7 @@
 #include "algos/plan.hpp"
 #include "engine/host/core_watch.hpp"
 #include "engine/host/cpu_relax.hpp"
+#include "engine/host/slot_stores.hpp"
 #include "kernels/host/reduce.hpp"
 #include "transport/links.hpp"
 
@@ -37,6 +38,7 @@ struct Move {
   transport::RecvEnd* recv[algos::Peers::kMax] = {};
   int recvPeer[algos::Peers::kMax] = {};
   transport::SendEnd* send[algos::Peers::kMax] = {};
+  int sendPeer[algos::Peers::kMax] = {};
   /// The way back to those whose messages are received, if this call has sent them any before: `sentBack`
   /// messages.
   transport::SendEnd* back[algos::Peers::kMax] = {};
@@ -110,7 +112,7 @@ class Express {
   /// been played: less than `end` where a wait took more than `polls` looks; nothing of that move has been
   /// done then. `scratch`: scratchBytes() bytes.
   size_t play(const Job& job, transport::Links& links, uint64_t boardSlot, size_t first, size_t end,
-              ShortWait wait, std::byte* scratch, const void** sources) const;
+              ShortWait wait, std::byte* scratch, const void** sources, SlotStores& stores) const;
   /// The number of moves at the start that wait for nobody's data.
   size_t leading() const { return leading_; }
   size_t scratchBytes() const { return scratchBytes_; }

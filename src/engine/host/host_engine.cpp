@@ -66,6 +66,7 @@ HostEngine::HostEngine(transport::Links& links, control::ControlPlane& control, 
       control_(control),
       options_(options),
       cores_(links, options.spreadCores, options.ranksPerCore),
+      stores_(links.nRanks(), links.rank()),
       sources_(links.nRanks() + algos::Peers::kMax + 1) {}
 
 Status HostEngine::bind(const Plan& plan, const control::Wait& wait) {
@@ -280,7 +281,7 @@ std::vector<JobState>& statesFor(std::span<const Job> jobs) {
 size_t HostEngine::playExpress(const Job& job, size_t first, size_t end) {
   const ShortWait wait(cores_, options_.idle.spinNs > 0, options_.idle.crowded);
   return job.express->play(job, links_, boardSeq_ + 1, first, end, wait,
-                           scratch(0, job.express->scratchBytes()), sources_.data());
+                           scratch(0, job.express->scratchBytes()), sources_.data(), stores_);
 }
 
 size_t HostEngine::begin(const Job& job) {

@@ -22,6 +22,7 @@
 #include "engine/host/express.hpp"
 #include "engine/host/idle.hpp"
 #include "engine/host/job.hpp"
+#include "engine/host/slot_stores.hpp"
 #include "transport/links.hpp"
 
 namespace tutti::engine {
@@ -108,6 +109,7 @@ class HostEngine {
   /// the first that a fault kept from ending.
   static Status play(std::span<const Job> jobs, size_t* culprit = nullptr);
 
+  SlotStores& stores() { return stores_; }
   const EngineOptions& options() const { return options_; }
   transport::Links& links() { return links_; }
   int rank() const { return links_.rank(); }
@@ -139,6 +141,7 @@ class HostEngine {
   control::ControlPlane& control_;
   EngineOptions options_;
   CoreWatch cores_;
+  SlotStores stores_;
   uint64_t boardSeq_ = 0;
   std::unique_ptr<Error> failure_;
   struct Scratch {

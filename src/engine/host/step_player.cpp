@@ -291,9 +291,12 @@ bool StepPlayer::gather(void* target) {
 /// line.
 std::byte* StepPlayer::chooseTarget() {
   if (dst_ != nullptr) return dst_;
-  if (!isLL() && step_.sendTo.count > 0)
+  // Not the slots that are written past the caches: they are copied to.
+  if (!isLL() && step_.sendTo.count > 0 && !engine_.stores_.streams(step_.sendTo.peer[0].at(k_), bytes_))
     return links_.sendEnd(lane_.lane->channel, step_.sendTo.peer[0].at(k_)).slot();
-  if (!isLL() && step_.publishes) return links_.boardWriter(step_.publishChannel).slot(boardSlot());
+  if (!isLL() && step_.publishes && step_.sendTo.count == 0 &&
+      !engine_.stores_.streams(step_.publishFor, bytes_))
+    return links_.boardWriter(step_.publishChannel).slot(boardSlot());
   return engine_.scratch(nextScratch_++, bytes_);
 }
 
@@ -387,7 +390,7 @@ bool StepPlayer::distribute(const void* value) {
       transport::llPack(end.llSlot(), value, bytes_, transport::llFlag(end.next, job_.signature));
       end.publishLL();
     } else {
-      if (value != end.slot()) kernels::copy(end.slot(), value, bytes_);
+      if (value != end.slot()) engine_.stores_.copy(step_.sendTo.peer[i].at(k_), end.slot(), value, bytes_);
       end.publish(bytes_, signature(true));
     }
   }
@@ -431,7 +434,7 @@ bool StepPlayer::distribute(const void* value) {
       transport::llPack(writer.llSlot(slot) + i * transport::llLinesFor(chunkBytes), from, length,
                         transport::llFlag(slot, job_.signature));
     } else if (std::byte* to = place + (apart == 0 ? done : i * apart); from != to) {
-      kernels::copy(to, from, length);
+      engine_.stores_.copy(step_.publishFor, to, from, length);
     }
     done += length;
   }
