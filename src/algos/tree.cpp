@@ -19,7 +19,6 @@
 
 #include "algos/algorithm.hpp"
 #include "algos/builder_kit.hpp"
-#include "topology/double_tree.hpp"
 
 namespace tutti::algos {
 namespace {
@@ -46,14 +45,12 @@ Place placeIn(int n, int position, RankAt rankAt) {
 
 /// Places of `rank` in the two trees of a rank order.
 std::array<Place, 2> placesIn(const RankOrder& order, int rank) {
-  const auto trees = topology::doubleTreeOverSites(order.groupAt);
-  const int at = order.positionOf[rank];
   std::array<Place, 2> places;
   for (int t = 0; t < 2; ++t) {
-    const std::vector<int>& parent = trees[t].parent;
-    if (parent[at] >= 0) places[t].parent = order.rankAt[parent[at]];
-    for (int p = 0; p < static_cast<int>(parent.size()); ++p)
-      if (parent[p] == at) places[t].children[places[t].childCount++] = order.rankAt[p];
+    const JoinedTrees::Place& place = order.trees->placeAt(order, t, order.positionOf[rank]);
+    if (place.parent >= 0) places[t].parent = order.rankAt[place.parent];
+    for (int c = 0; c < place.childCount; ++c)
+      places[t].children[places[t].childCount++] = order.rankAt[order.trees->child(t, place.firstChild + c)];
   }
   return places;
 }

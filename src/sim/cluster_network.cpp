@@ -163,6 +163,7 @@ Result<std::unique_ptr<ClusterNetwork>> ClusterNetwork::make(const topology::Clu
     net->firstLink_.push_back(static_cast<uint32_t>(net->links_.size()));
     for (const Inner& inner : kind.links) net->addLink(inner.gbps, inner.latencyUs);
   }
+  const bool alike = cluster.kinds.size() == 1 && findFold(net->kinds_[0]);
   if (machines == 1) return net;
 
   shape.kind = options.fabric;
@@ -189,7 +190,64 @@ Result<std::unique_ptr<ClusterNetwork>> ClusterNetwork::make(const topology::Clu
       net->addLink(gbps, 0);
     }
   }
+  if (alike && sites == 1 && options.fabric == FabricKind::RailTree) net->folds_ = net->kinds_[0].ranks;
   return net;
+}
+
+/// Whether all ranks are alike, and no link serves two of them at one end.
+bool ClusterNetwork::findFold(Kind& kind) {
+  const int n = kind.ranks;
+  std::vector<int> nics = kind.nicOf;
+  std::sort(nics.begin(), nics.end());
+  if (n < 2 || nics.empty() || std::adjacent_find(nics.begin(), nics.end()) != nics.end()) return false;
+  auto between = [&](int a, int b) -> const Route& { return kind.between[static_cast<size_t>(a * n + b)]; };
+  auto has = [](const Route& r, uint32_t link) { return std::find(r.begin(), r.end(), link) != r.end(); };
+  std::vector<Route> ends;  // out of, into, to the NIC of and from the NIC of each rank
+  for (int r = 0; r < n; ++r) {
+    const int other = r == 0 ? 1 : 0;
+    Route out, in;
+    for (uint32_t l : between(r, other)) {
+      bool common = true;
+      for (int t = 0; t < n; ++t) common = common && (t == r || has(between(r, t), l));
+      if (common) out.push_back(l);
+    }
+    for (uint32_t l : between(other, r)) {
+      bool common = n > 2;  // of two ranks, all is the sender's
+      for (int f = 0; f < n; ++f) common = common && (f == r || has(between(f, r), l));
+      if (common) in.push_back(l);
+    }
+    ends.insert(ends.end(), {out, in, kind.out[static_cast<size_t>(r)], kind.in[static_cast<size_t>(r)]});
+  }
+  std::vector<int> users(kind.links.size());
+  for (size_t e = 0; e < ends.size(); ++e) {
+    if (ends[e].size() != ends[e % 4].size()) return false;
+    for (size_t i = 0; i < ends[e].size(); ++i) {
+      const Inner &mine = kind.links[ends[e][i]], &first = kind.links[ends[e % 4][i]];
+      if (mine.gbps != first.gbps || mine.latencyUs != first.latencyUs || ++users[ends[e][i]] > 1)
+        return false;
+    }
+  }
+  for (int f = 0; f < n; ++f) {
+    for (int t = 0; t < n; ++t) {
+      if (f == t) continue;
+      Route whole = ends[static_cast<size_t>(4 * f)];
+      const Route& in = ends[static_cast<size_t>(4 * t + 1)];
+      whole.insert(whole.end(), in.begin(), in.end());
+      if (whole != between(f, t)) return false;
+    }
+  }
+  kind.foldedOut = ends[0];
+  kind.foldedIn = ends[1];
+  return true;
+}
+
+void ClusterNetwork::fold(int from, int to, Route& route) const {
+  const int machine = machineOf(from);
+  if (machine != machineOf(to)) return;
+  const Kind& kind = kinds_[static_cast<size_t>(kindOf_[static_cast<size_t>(machine)])];
+  route.clear();
+  addInner(machine, kind.foldedOut, route);
+  addInner(machine, kind.foldedIn, route);
 }
 
 int ClusterNetwork::machineOf(int rank) const {

@@ -31,6 +31,8 @@ class ClusterNetwork : public Network {
   int nRanks() const override { return firstRank_.back(); }
   uint64_t ways(int from, int to) const override;
   void route(int from, int to, uint64_t way, Route& out) const override;
+  int folds() const override { return folds_; }
+  void fold(int from, int to, Route& route) const override;
   std::string linkName(uint32_t link) const override;
   std::string describe() const override;
   std::string assumptions() const override;
@@ -57,11 +59,14 @@ class ClusterNetwork : public Network {
     std::vector<Route> out, in;  ///< by rank: to and from its NIC's port
     std::vector<int> nicOf;      ///< by rank
     std::vector<int> railOf;     ///< by NIC
+    /// Where every way between ranks is one out of the sender and one into the receiver: those of rank 0.
+    Route foldedOut, foldedIn;
   };
   static Result<Kind> makeKind(const topology::Graph& graph, const topology::Settings& settings,
                                const ClusterOptions& options, bool alone);
   static Status chooseNics(const topology::Graph& graph, const topology::Paths& paths,
                            const ClusterOptions& options, Kind& kind);
+  static bool findFold(Kind& kind);
   void addInner(int machine, const Route& inner, Route& out) const;
   int machineOf(int rank) const;
   struct Ends {
@@ -79,6 +84,7 @@ class ClusterNetwork : public Network {
   bool equal_ = true;
   bool hostRanks_ = false;
   bool railOnly_ = false;
+  int folds_ = 0;
   double portGbps_ = 0;
 };
 

@@ -43,6 +43,49 @@ std::string whyLost(const Candidate& loser, const Candidate& winner) {
   return text;
 }
 
+constexpr const char* kOnlyPriced[] = {"nvls", "nvlstree", "pat"};
+constexpr const char* kLL128 = "/ll128";
+
+bool isOnlyPriced(std::string_view name) {
+  const std::string_view algorithm = name.substr(0, name.find('/'));
+  return (name.size() > 6 && name.substr(name.size() - 6) == kLL128) ||
+         std::find(std::begin(kOnlyPriced), std::end(kOnlyPriced), algorithm) != std::end(kOnlyPriced);
+}
+
+std::vector<Priced> pricesOf(const Scenario& scenario, const std::vector<std::string>& without) {
+  std::vector<Priced> priced;
+  if (!scenario.cluster || scenario.cluster->kinds.size() != 1) return priced;
+  const topology::Graph& graph = scenario.cluster->kinds[0];
+  if (graph.hostRanks || graph.ranks.empty() || (graph.nets.empty() && scenario.cluster->hosts() > 1))
+    return priced;
+  const GpuMachine machine =
+      GpuMachine::of(graph, scenario.settings, scenario.cluster->hosts(), scenario.machines.nicGbps);
+  const double bytes = algorithmBytes(scenario.request);
+  for (const GpuPrice& price : gpuPrices(machine, scenario.request.collective)) {
+    const std::string name = price.name();
+    auto names = [&](const std::string& left) { return left == name || left == nameOf(price.algorithm); };
+    if (std::any_of(without.begin(), without.end(), names)) continue;
+    Priced p;
+    p.name = name;
+    p.timeUs = timeUs(price, machine, scenario.request.collective, bytes);
+    p.latencyUs = timeUs(price, machine, scenario.request.collective, 0);
+    p.wireUs = p.timeUs - p.latencyUs;
+    priced.push_back(std::move(p));
+  }
+  std::stable_sort(priced.begin(), priced.end(),
+                   [](const Priced& a, const Priced& b) { return a.timeUs < b.timeUs; });
+  for (Priced& p : priced) {
+    const Priced& best = priced.front();
+    if (&p == &best) {
+      p.verdict = "chosen";
+      continue;
+    }
+    p.verdict = fmt::format("{:.2f} times as long, {:+.1f} us latency, {:+.1f} us wire",
+                            p.timeUs / best.timeUs, p.latencyUs - best.latencyUs, p.wireUs - best.wireUs);
+  }
+  return priced;
+}
+
 bool isLeftOut(const Scheme& scheme, const std::vector<std::string>& without) {
   for (const std::string& name : without) {
     if (scheme.name == name || scheme.name.substr(0, scheme.name.find('/')) == name ||
@@ -59,6 +102,7 @@ Result<Explanation> explain(const Scenario& scenario, Network& network,
                             const std::vector<std::string>& without) {
   for (const std::string& name : without)
     TUTTI_TRY([&]() -> Status {
+      if (isOnlyPriced(name)) return {};
       auto scheme = schemeFromName(name);
       if (!scheme.ok()) return std::move(scheme).error().context("without");
       return {};
@@ -107,6 +151,7 @@ Result<Explanation> explain(const Scenario& scenario, Network& network,
   for (Candidate& c : result.candidates) {
     if (c.refused.empty()) c.verdict = &c == &winner ? "chosen" : whyLost(c, winner);
   }
+  result.priced = pricesOf(scenario, without);
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/gpu_cost.hpp"
 #include "sim/scenario.hpp"
 
 namespace tutti::sim {
@@ -21,8 +22,18 @@ struct Candidate {
   std::string refused;  ///< not simulated: why
 };
 
+/// What the closed-form model of GPU machines says (gpu_cost.hpp).
+struct Priced {
+  std::string name;  ///< "ring/ll128"
+  double timeUs = 0;
+  double latencyUs = 0;
+  double wireUs = 0;
+  std::string verdict;  ///< "chosen", or why it lost
+};
+
 struct Explanation {
   std::vector<Candidate> candidates;  ///< fastest first, refused ones last
+  std::vector<Priced> priced;         ///< fastest first; machines with GPUs only
 };
 
 /// `without`: names of schemes or algorithms that are left out. None left is an error.

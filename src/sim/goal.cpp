@@ -179,7 +179,7 @@ Result<Goal> goalOf(const Workload& workload, const Costs& costs) {
   TUTTI_TRY(workload.check());
   Goal goal;
   goal.ranks.resize(static_cast<size_t>(workload.nRanks));
-  Programs programs(workload, costs);
+  Programs programs(workload, costs, 0);
   const auto nItems = workload.items.size();
   for (int rank = 0; rank < workload.nRanks; ++rank) {
     auto& ops = goal.ranks[rank];

@@ -39,6 +39,12 @@ class Network {
   virtual uint64_t ways(int from, int to) const { return 1; }
   /// Appends way number `way` below ways(). The last entries may be shared between ways.
   virtual void route(int from, int to, uint64_t way, Route& out) const = 0;
+  /// Ranks of a machine, where they are alike: each with ways in and out, and a NIC on a rail, of its own. 0:
+  /// not so.
+  virtual int folds() const { return 0; }
+  /// Makes a route from the first rank of a machine one that ends at that rank's ways in: what a route
+  /// between others of the machine looks like when the machine is turned. REQUIRES folds() > 0.
+  virtual void fold(int, int, Route&) const {}
   virtual std::string linkName(uint32_t link) const = 0;
   /// One line for people: what this network is.
   virtual std::string describe() const = 0;

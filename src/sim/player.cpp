@@ -23,8 +23,9 @@ Player<Tracked>::Player(Network& network, const Workload& workload, const Option
     : network_(network),
       workload_(workload),
       options_(options),
-      programs_(workload, options.costs),
-      nRanks_(static_cast<uint32_t>(options.period > 0 ? options.period : workload.nRanks)) {}
+      programs_(workload, options.costs, options.mostRounds),
+      every_(static_cast<uint32_t>(std::max(1, options.fold))),
+      nRanks_(static_cast<uint32_t>(options.period > 0 ? options.period : workload.nRanks) / every_) {}
 
 template <bool Tracked>
 Result<Report> Player<Tracked>::run() {
@@ -33,6 +34,7 @@ Result<Report> Player<Tracked>::run() {
   network_.reset();
   for (const Item& item : workload_.items)
     depth_ = std::max(depth_, static_cast<uint32_t>(item.limits.depth));
+  roundEnds_.assign(options_.mostRounds, 0);
   startAll();
   auto soon = [&](const Event& event, bool close) { prefetch(event, close); };
   while (!queue_.empty() && !error_) {
@@ -40,6 +42,11 @@ Result<Report> Player<Tracked>::run() {
     if (++report_.events > options_.maxEvents) {
       return makeError(Code::InvalidUsage, "stopped after {} events at {:.1f} us of simulated time",
                        options_.maxEvents, usFromPs(event.time));
+    }
+    if (event.time > options_.stopAfter) {
+      report_.stopped = true;
+      report_.end = event.time;
+      break;
     }
     switch (event.kind()) {
       case EventKind::Hop:
@@ -54,20 +61,55 @@ Result<Report> Player<Tracked>::run() {
       case EventKind::Timer: {
         S at;
         at.t = event.time;
-        if constexpr (Tracked) at = timers_[event.other * workload_.items.size() + event.subject()];
+        if constexpr (Tracked) at = timers_[row(event.other) * workload_.items.size() + event.subject()];
         itemDone(event.other, event.subject(), at);
         break;
       }
     }
   }
   if (error_) return *std::move(error_);
-  if (itemsLeft_ > 0) return deadlock();
-  report_.end = last_.t;
+  if (!report_.stopped) {
+    if (itemsLeft_ > 0) return deadlock();
+    report_.end = last_.t;
+    if (options_.mostRounds > 0) fillIn();
+    if (error_) return *std::move(error_);
+  }
   if constexpr (Tracked) report_.split = last_.split;
   report_.computing = computed_.empty() ? 0 : *std::max_element(computed_.begin(), computed_.end());
   report_.wallSeconds = static_cast<double>(nowNs() - begin) * 1e-9;
   report_.cpuSeconds = threadSeconds() - cpuBegin;
   return std::move(report_);
+}
+
+/// Adds the time of the rounds that were not played: as long as those in the second half of what was, where
+/// the pipeline is full.
+template <bool Tracked>
+void Player<Tracked>::fillIn() {
+  const uint32_t played = options_.mostRounds;
+  if (programs_.rounds() == 0)
+    return fail(makeError(Code::InternalError, "rounds can be left out only where all lanes have as many"));
+  if (programs_.rounds() <= played || played < 8) return;
+  const uint32_t first = played / 2, last = played - 2;  // the very last one may be short
+  auto took = [&](uint32_t a, uint32_t b) { return roundEnds_[b] - roundEnds_[a]; };
+  for (uint32_t p = 1; p <= 8 && report_.roundsRepeat == 0 && first + 2 * p <= last; ++p) {
+    bool repeats = true;
+    for (uint32_t r = first; r + p <= last && repeats; ++r)
+      repeats = took(r, r + p) == took(first, first + p);
+    if (repeats) report_.roundsRepeat = static_cast<int>(p);
+  }
+  const uint32_t middle = (first + last) / 2;
+  const double mean = static_cast<double>(took(first, last)) / (last - first);
+  const double early = static_cast<double>(took(first, middle)) / (middle - first);
+  const double late = static_cast<double>(took(middle, last)) / (last - middle);
+  if (report_.roundsRepeat == 0 && mean > 0) report_.roundSpread = std::abs(late - early) / mean;
+  const auto p = static_cast<uint32_t>(report_.roundsRepeat);
+  report_.skippedRounds = programs_.rounds() - played;
+  const double each = p > 0 ? static_cast<double>(took(first, first + p)) / p : mean;
+  report_.roundPs = static_cast<TimePs>(each + 0.5);
+  const auto more = static_cast<TimePs>(each * report_.skippedRounds + 0.5);
+  report_.end += more;
+  last_ = after(last_, more, &Split::wire);
+  for (ItemReport& item : report_.items) item.end += more;
 }
 
 template <bool Tracked>
@@ -100,11 +142,11 @@ Error Player<Tracked>::deadlock() const {
     const char* what = "";
     switch (lane.wait) {
       case Wait::Message:
-        other = conns_[lane.waitsOn].from % nRanks_;
+        other = stand(conns_[lane.waitsOn].from);
         what = "to send";
         break;
       case Wait::Room:
-        other = conns_[lane.waitsOn].to % nRanks_;
+        other = stand(conns_[lane.waitsOn].to);
         what = "to take a message";
         break;
       case Wait::Board:
@@ -151,6 +193,9 @@ Result<Report> simulate(Network& network, const Workload& workload, const Option
   if (options.period < 0 || (options.period > 0 && workload.nRanks % options.period != 0))
     return makeError(Code::InvalidArgument, "a period of {} does not divide {} ranks", options.period,
                      workload.nRanks);
+  if (options.fold < 0 || (options.fold > 0 && (options.period > 0 || workload.nRanks % options.fold != 0)))
+    return makeError(Code::InvalidArgument, "{} ranks cannot be folded {} at a time", workload.nRanks,
+                     options.fold);
   for (const Item& item : workload.items) {
     const algos::Limits& limits = item.limits;
     if (!item.computes && (limits.depth < 1 || limits.depth > 65535 || limits.slotBytes == 0))

@@ -107,6 +107,7 @@ class Player {
   void startWork(Lane& lane, uint32_t index, S ready, const PlayStep& step, uint64_t bytes);
   void pull(uint32_t lane, const PlayStep& step);
   void finish(uint32_t lane, TimePs now);
+  void fillIn();
   void settleBoards(const Lane& lane, const PlayStep& step);
   bool advance(uint32_t lane);
   uint32_t& connSlot(Lane& lane, uint32_t i) {
@@ -120,12 +121,19 @@ class Player {
   }
   uint64_t bytesOf(const Lane& lane, const PlayStep& step) const {
     return programs_.bytes(programs_.lane(lane.program), step, lane.round, static_cast<int>(lane.k),
-                           options_.period > 0);
+                           options_.period > 0 || options_.fold > 0);
+  }
+  /// Where a rank stands in what is kept by rank.
+  uint32_t row(uint32_t rank) const { return rank / every_; }
+  /// The rank that is played for `rank`.
+  uint32_t stand(uint32_t rank) const {
+    return options_.period > 0 ? rank % nRanks_ : rank / every_ * every_;
   }
 
   // Messages (player_messages.hpp)
   void prefetch(const Event& event, bool close) const;
   uint32_t connOf(Lane& lane, const PlayStep& step, int i);
+  bool foldPair(uint64_t& item, int64_t& from, int64_t& to);
   uint32_t resolve(const Lane& lane, uint32_t channel, int fromPosition, int toPosition);
   void connect(uint32_t conn, uint64_t key, uint32_t item);
   void send(uint32_t conn, uint16_t slot, uint64_t bytes, S at);
@@ -147,6 +155,7 @@ class Player {
   const Workload& workload_;
   const Options& options_;
   Programs programs_;
+  uint32_t every_;      ///< so many ranks' first one is played
   uint32_t nRanks_;     ///< that are played
   uint32_t depth_ = 1;  ///< most slots of any connection
   EventQueue queue_;
@@ -165,7 +174,8 @@ class Player {
   std::vector<double> slowness_;
   std::vector<TimePs> coreFree_;
   std::vector<TimePs> computed_;
-  std::vector<S> timers_;  ///< by rank and item, where tracked
+  std::vector<TimePs> roundEnds_;  ///< where not all rounds are played
+  std::vector<S> timers_;          ///< by rank and item, where tracked
   Route scratch_;
   uint64_t itemsLeft_ = 0;
   S last_;

@@ -23,18 +23,19 @@ void Player<Tracked>::startAll() {
   if (!options_.slowRanks.empty()) {
     slowness_.assign(nRanks_, 1);
     for (const auto& [rank, factor] : options_.slowRanks) {
-      if (rank < static_cast<int>(nRanks_)) slowness_[rank] = factor;
+      if (rank < static_cast<int>(nRanks_)) slowness_[rank] = factor;  // none where ranks stand for others
     }
   }
   const double skewPs = options_.skewUs * 1e6;
-  for (uint32_t r = 0; r < nRanks_ && !error_; ++r) {
+  for (uint32_t i = 0; i < nRanks_ && !error_; ++i) {
+    const uint32_t r = i * every_;
     S start;
     if (skewPs > 0) {
       const double part = static_cast<double>(mixed(options_.seed * 0x10001 + r) >> 11) * 0x1p-53;
       start = after(start, static_cast<TimePs>(part * skewPs), &Split::wait);
     }
-    for (uint32_t i = 0; i < nItems; ++i) {
-      if (workload_.items[i].after.empty()) startItem(r, i, start);
+    for (uint32_t item = 0; item < nItems; ++item) {
+      if (workload_.items[item].after.empty()) startItem(r, item, start);
     }
   }
 }
@@ -48,9 +49,9 @@ void Player<Tracked>::startItem(uint32_t rank, uint32_t item, S at) {
   times.begin = std::min(times.begin, at.t);
   if (!what.computes) return startCall(rank, item, position, at);
   const TimePs length = slow(rank, psFromUs(what.computeUs));
-  computed_[rank] += length;
+  computed_[row(rank)] += length;
   const S end = after(at, length, &Split::work);
-  if constexpr (Tracked) timers_[rank * workload_.items.size() + item] = end;
+  if constexpr (Tracked) timers_[row(rank) * workload_.items.size() + item] = end;
   if (options_.recorder != nullptr)
     options_.recorder->play(static_cast<int>(rank), static_cast<int>(item), -1, 0, at.t, end.t);
   queue_.push({end.t, EventKind::Timer, item, rank});
@@ -93,7 +94,7 @@ void Player<Tracked>::startCall(uint32_t rank, uint32_t item, int position, S at
     started[count++] = index;
   }
   if (count == 0) return itemDone(rank, item, at);
-  waitsFor_[rank * workload_.items.size() + item] = static_cast<uint16_t>(count);
+  waitsFor_[row(rank) * workload_.items.size() + item] = static_cast<uint16_t>(count);
   for (uint32_t i = 0; i < count; ++i) tryStart(started[i]);
 }
 
@@ -107,9 +108,9 @@ void Player<Tracked>::itemDone(uint32_t rank, uint32_t item, S at) {
     last_ = at;
     report_.lastRank = static_cast<int>(rank);
   }
-  const size_t row = rank * workload_.items.size();
+  const size_t first = row(rank) * workload_.items.size();
   for (uint32_t next : dependents_[item]) {
-    if (--waitsFor_[row + next] == 0) startItem(rank, next, at);
+    if (--waitsFor_[first + next] == 0) startItem(rank, next, at);
   }
 }
 
@@ -118,7 +119,7 @@ void Player<Tracked>::laneDone(uint32_t index) {
   const Lane lane = lanes_[index];
   freeLanes_.push_back(index);
   lanes_[index].item = kNone;
-  if (--waitsFor_[lane.rank * workload_.items.size() + lane.item] == 0)
+  if (--waitsFor_[row(lane.rank) * workload_.items.size() + lane.item] == 0)
     itemDone(lane.rank, lane.item, lane.clock);
 }
 

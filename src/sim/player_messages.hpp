@@ -39,6 +39,23 @@ uint32_t Player<Tracked>::connOf(Lane& lane, const PlayStep& step, int i) {
   return c;
 }
 
+/// The pair that is played for this one: turned round in its machine until it begins at rank 0.
+template <bool Tracked>
+bool Player<Tracked>::foldPair(uint64_t& item, int64_t& from, int64_t& to) {
+  const int64_t fold = options_.fold;
+  const int64_t turn = from % fold, other = to % fold;
+  if (from / fold != to / fold && turn != other) {
+    fail(makeError(Code::InvalidUsage, "rank {} sends to rank {}, on another rail: machines cannot be folded",
+                   from, to));
+    return false;
+  }
+  from -= turn;
+  to += (other - turn + fold) % fold - other;
+  if (options_.foldChannels > 0)
+    item = static_cast<uint64_t>((static_cast<int64_t>(item) - turn + fold) % fold);
+  return true;
+}
+
 template <bool Tracked>
 uint32_t Player<Tracked>::resolve(const Lane& lane, uint32_t channel, int fromPosition, int toPosition) {
   const Groups& groups = workload_.items[lane.item].groups;
@@ -50,8 +67,10 @@ uint32_t Player<Tracked>::resolve(const Lane& lane, uint32_t channel, int fromPo
     from -= shift;
     to = ((to - shift) % workload_.nRanks + workload_.nRanks) % workload_.nRanks;
   }
-  const uint64_t key = static_cast<uint64_t>(lane.item) << 52 | static_cast<uint64_t>(channel) << 44 |
-                       static_cast<uint64_t>(from) << 22 | static_cast<uint64_t>(to);
+  uint64_t item = lane.item;
+  if (options_.fold > 0 && !foldPair(item, from, to)) return kNone;
+  const uint64_t key = item << 52 | static_cast<uint64_t>(channel) << 44 | static_cast<uint64_t>(from) << 22 |
+                       static_cast<uint64_t>(to);
   uint32_t& entry = connMap_[key];
   if (entry != kNone) return entry;
   const auto c = static_cast<uint32_t>(conns_.size());
@@ -83,6 +102,7 @@ void Player<Tracked>::connect(uint32_t c, uint64_t key, uint32_t item) {
   for (uint64_t w = 0; w < wanted; ++w) {
     scratch_.clear();
     network_.route(from, to, (hash + w * apart) % ways, scratch_);
+    if (options_.fold > 0) network_.fold(from, to, scratch_);
     uint32_t dead = kNone;
     TimePs latency = 0;
     for (uint32_t l : scratch_) {

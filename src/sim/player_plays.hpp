@@ -104,11 +104,11 @@ void Player<Tracked>::onReady(uint32_t index, TimePs now) {
   Lane& lane = lanes_[index];
   S start = lane.clock;
   const uint64_t bytes = bytesOf(lane, step);
-  if (!coreFree_.empty() && coreFree_[lane.rank] > now) {
-    start = after(start, coreFree_[lane.rank] - now, &Split::wait);
+  if (!coreFree_.empty() && coreFree_[row(lane.rank)] > now) {
+    start = after(start, coreFree_[row(lane.rank)] - now, &Split::wait);
   }
   startWork(lane, index, start, step, bytes);
-  if (!coreFree_.empty()) coreFree_[lane.rank] = lane.clock.t;
+  if (!coreFree_.empty()) coreFree_[row(lane.rank)] = lane.clock.t;
 }
 
 template <bool Tracked>
@@ -213,6 +213,7 @@ bool Player<Tracked>::advance(uint32_t index) {
   lane.k = 0;
   if (++lane.step < program.steps) return true;
   lane.step = 0;
+  if (!roundEnds_.empty()) roundEnds_[lane.round] = std::max(roundEnds_[lane.round], lane.clock.t);
   return ++lane.round < program.rounds;
 }
 

@@ -56,6 +56,10 @@ Result<PositionProgram> Programs::of(int item, int position) {
     p.part = lane.part;
     p.parts = lane.parts;
     p.rounds = static_cast<uint32_t>(plan.rounds(lane));
+    p.lastRound = p.rounds - 1;
+    roundsDiffer_ = roundsDiffer_ || (rounds_ != 0 && rounds_ != p.rounds);
+    rounds_ = p.rounds;
+    if (mostRounds_ > 0) p.rounds = std::min(p.rounds, mostRounds_);
     p.fullBytes = plan.chunkCount * call.request.elementBytes();
     const auto peersAt = static_cast<uint32_t>(peers_.size());
     steps.clear();

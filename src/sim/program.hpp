@@ -40,7 +40,8 @@ struct LaneProgram {
   uint8_t number = 0;  ///< of the lane
   int32_t part = 0;
   int32_t parts = 1;
-  uint32_t rounds = 0;
+  uint32_t rounds = 0;     ///< that are played
+  uint32_t lastRound = 0;  ///< number of the last one, beyond `rounds` where some in the middle are left out
   uint64_t fullBytes = 0;  ///< of a block in every round but the last
   bool operator==(const LaneProgram&) const = default;
 };
@@ -59,7 +60,9 @@ struct PositionProgram {
 
 class Programs {
  public:
-  Programs(const Workload& workload, const Costs& costs) : workload_(workload), costs_(costs) {}
+  /// `mostRounds`: of a lane that has more, so many are played, the last one among them; 0: all.
+  Programs(const Workload& workload, const Costs& costs, uint32_t mostRounds)
+      : workload_(workload), costs_(costs), mostRounds_(mostRounds) {}
 
   /// Built when first asked for.
   Result<PositionProgram> of(int item, int position);
@@ -71,8 +74,10 @@ class Programs {
   /// Bytes of a message of `step` in `round`; `even`: of the largest block, whichever it is.
   uint64_t bytes(const LaneProgram& lane, const PlayStep& step, uint32_t round, int k, bool even) const {
     if (round + 1 < lane.rounds) return lane.fullBytes * static_cast<uint64_t>(step.sized.span);
-    return lastRoundBytes(lane, step, round, k, even);
+    return lastRoundBytes(lane, step, lane.lastRound, k, even);
   }
+  /// Rounds of every lane so far, before any were left out; 0: lanes differ.
+  uint32_t rounds() const { return roundsDiffer_ ? 0 : rounds_; }
   /// "recvReduceSend": rebuilds the plan, for messages and traces.
   std::string stepName(int item, int position, const LaneProgram& lane, const PlayStep& step) const;
 
@@ -84,6 +89,9 @@ class Programs {
 
   const Workload& workload_;
   Costs costs_;
+  uint32_t mostRounds_;
+  uint32_t rounds_ = 0;
+  bool roundsDiffer_ = false;
   std::vector<algos::Plan> shapes_;  ///< plans without lanes, one per item
   std::unordered_map<int, uint32_t> shapeOf_;
   BigVector<RankLane> rankLanes_;

@@ -11,19 +11,12 @@ namespace {
 using algos::Algorithm;
 using algos::Collective;
 
-// Beyond this many ranks the tree's builder, linear in the ranks for every rank, would take longer than the
-// run.
-constexpr int kMostOrderedTreeRanks = 2048;
 constexpr int kMostBoardRanks = 64;
 constexpr size_t kPieceBytes = size_t{64}
                                << 20;  ///< a two-level scheme cuts its data into pieces near this size
 constexpr int kMostPieces = 8;
 constexpr size_t kInsideSlotBytes = size_t{4}
                                     << 20;  ///< coarser messages than this are coarser between machines only
-
-const ClusterNetwork* clusterOf(const Network& network) {
-  return dynamic_cast<const ClusterNetwork*>(&network);
-}
 
 /// Ranks in the order of a ring that changes machines on a rail of its own for each channel: every second
 /// machine runs backwards. By machine, so that trees stay inside them.
@@ -65,10 +58,6 @@ Item callItem(std::string name, const algos::Request& request, Groups groups, co
   return item;
 }
 
-int piecesOf(const algos::Request& request) {
-  return static_cast<int>(std::clamp<size_t>(request.bytes() / kPieceBytes, 1, kMostPieces));
-}
-
 /// Piece by piece, each through three calls; a call waits for its piece, and for the same call of the piece
 /// before.
 Workload twoLevel(const algos::Request& request, const Scheme& scheme, const algos::Limits& limits,
@@ -104,60 +93,11 @@ Workload twoLevel(const algos::Request& request, const Scheme& scheme, const alg
   return w;
 }
 
-Result<Workload> workloadFor(const Scenario& s, const Scheme& scheme, const Network& network,
-                             size_t slotBytes) {
-  const ClusterNetwork* cluster = clusterOf(network);
-  const int perMachine = cluster != nullptr ? cluster->ranksPerMachine() : 0;
-  const bool many = cluster != nullptr && cluster->machines() > 1;
-  algos::Request request = s.request;
-  request.nRanks = network.nRanks();
-  const algos::Limits limits = limitsOf(s, network, slotBytes);
-  if (scheme.twoLevel) {
-    if (request.collective != Collective::AllReduce)
-      return makeError(Code::InvalidUsage, "{} does AllReduce only", scheme.name);
-    if (!many || perMachine < 2)
-      return makeError(Code::InvalidUsage,
-                       "{} needs several machines with the same number of ranks, 2 or more", scheme.name);
-    return twoLevel(request, scheme, limits, perMachine);
-  }
-  const bool ring = scheme.algorithm == Algorithm::Ring;
-  const bool ordered =
-      many && perMachine > 1 &&
-      (ring || (scheme.algorithm == Algorithm::Tree && request.nRanks <= kMostOrderedTreeRanks));
-  const int channels = !ordered         ? 1
-                       : s.channels > 0 ? s.channels
-                                        : std::min(cluster->nicsPerMachine(), perMachine);
-  Workload w;
-  w.nRanks = request.nRanks;
-  const size_t share = (request.count + static_cast<size_t>(channels) - 1) / static_cast<size_t>(channels);
-  for (int c = 0; c < channels; ++c) {
-    algos::Request r = request;
-    r.count = share;
-    Item item = callItem(std::string(algos::nameOf(request.collective)), r, Groups::all(request.nRanks),
-                         scheme, limits);
-    if (channels > 1) item.name += fmt::format(" {}", c);
-    if (ordered) item.limits.order = channelOrder(request.nRanks, perMachine, c, ring);
-    w.items.push_back(std::move(item));
-  }
-  return w;
-}
-
-/// The number of ranks after which a ring over equal machines repeats itself; 0: it does not.
-int periodOf(const Scheme& scheme, const Network& network, const algos::Request& request) {
-  const Collective c = request.collective;
-  if (scheme.twoLevel || scheme.algorithm != Algorithm::Ring ||
-      (c != Collective::AllReduce && c != Collective::ReduceScatter && c != Collective::AllGather)) {
-    return 0;
-  }
-  const ClusterNetwork* cluster = clusterOf(network);
-  if (cluster == nullptr) return 1;
-  const int perMachine = cluster->ranksPerMachine();
-  if (perMachine == 0 || cluster->machines() < 4) return 0;
-  // Every second machine runs backwards where their number is even.
-  return cluster->machines() % 2 == 0 ? 2 * perMachine : perMachine;
-}
-
 }  // namespace
+
+const ClusterNetwork* clusterOf(const Network& network) {
+  return dynamic_cast<const ClusterNetwork*>(&network);
+}
 
 Result<Scheme> schemeFromName(std::string_view name) {
   Scheme scheme;
@@ -208,87 +148,42 @@ Result<std::unique_ptr<Network>> makeNetwork(const Scenario& s) {
   return network;
 }
 
-Result<uint64_t> estimateMessages(const Workload& workload) {
-  double sum = 0;
-  for (const Item& item : workload.items) {
-    if (item.computes || item.request.nRanks < 2) continue;
-    const int n = item.request.nRanks;
-    const int samples = std::min(n, 16);
-    double sampled = 0;
-    for (int i = 0; i < samples; ++i) {
-      const int position = static_cast<int>(static_cast<int64_t>(i) * (n - 1) / std::max(1, samples - 1));
-      TUTTI_ASSIGN(algos::Plan plan,
-                   algos::buildPlan(item.request, item.algorithm, item.protocol, position, item.limits));
-      for (const algos::Lane& lane : plan.lanes) {
-        for (const algos::Step& step : lane.steps) {
-          const int moved = step.sendTo.count + (step.readFrom == algos::Reads::All   ? n - 1
-                                                 : step.readFrom == algos::Reads::One ? 1
-                                                                                      : 0);
-          sampled += static_cast<double>(plan.rounds(lane)) * step.repeat * moved;
-        }
-      }
-    }
-    sum += sampled / samples * workload.nRanks;
-  }
-  return static_cast<uint64_t>(std::min(sum, 1e18));
-}
-
-Result<Prepared> prepare(const Scenario& s, const Scheme& scheme, const Network& network) {
-  Prepared p;
+Result<Workload> workloadFor(const Scenario& s, const Scheme& scheme, const Network& network,
+                             size_t slotBytes) {
   const ClusterNetwork* cluster = clusterOf(network);
-  const bool host = cluster != nullptr ? cluster->hostRanks() : s.sharedMemory;
-  p.options.costs = s.costs ? *s.costs : host ? Costs::ofHost(algos::Machine()) : Costs::ofGpu();
-  p.options.seed = s.seed;
-  p.options.skewUs = s.skewUs;
-  p.options.slowRanks = s.slowRanks;
-  const size_t base = s.slotBytes > 0 ? s.slotBytes : host ? 128u << 10 : 512u << 10;
-  TUTTI_ASSIGN(p.workload, workloadFor(s, scheme, network, base));
-  TUTTI_ASSIGN(uint64_t messages, estimateMessages(p.workload));
-  const int period = periodOf(scheme, network, s.request);
-  const bool uneven = s.skewUs > 0 || !s.slowRanks.empty() || !s.slowLinks.empty() || !s.deadLinks.empty();
-  if (s.symmetry == Scenario::Symmetry::On && (period == 0 || uneven)) {
-    return makeError(Code::InvalidUsage, "no symmetry to use: it takes a ring over equal ranks{}",
-                     uneven ? ", links and starts" : "");
-  }
-  const bool worthwhile = s.symmetry == Scenario::Symmetry::On ||
-                          (s.symmetry == Scenario::Symmetry::Auto && messages > s.mostMessages);
-  if (period > 0 && !uneven && worthwhile) {
-    p.symmetric = true;
-    p.options.period = period;
-    messages = messages / static_cast<uint64_t>(network.nRanks()) * static_cast<uint64_t>(period);
-    p.notes.push_back(fmt::format(
-        "symmetry used: {} of {} ranks played, all others do the same{}", period, network.nRanks(),
-        cluster != nullptr ? "; way from machine to machine taken as between the first two" : ""));
-  }
-  size_t slot = base;
-  while (s.slotBytes == 0 && messages > s.mostMessages && slot < size_t{1} << 30) {
-    slot *= 2;
-    TUTTI_ASSIGN(p.workload, workloadFor(s, scheme, network, slot));
-    TUTTI_ASSIGN(messages, estimateMessages(p.workload));
-    if (p.symmetric)
-      messages = messages / static_cast<uint64_t>(network.nRanks()) * static_cast<uint64_t>(period);
-  }
-  if (slot > base) {
-    p.notes.push_back(fmt::format("coarsened: messages of up to {} instead of {}, to stay near {} M messages",
-                                  formatBytes(static_cast<int64_t>(slot)),
-                                  formatBytes(static_cast<int64_t>(base)), s.mostMessages / 1'000'000));
-  }
-  if (messages > 40 * s.mostMessages) {
-    return makeError(Code::InvalidUsage, "{} would send {:.2g} messages here: too many to play one by one",
-                     scheme.name, static_cast<double>(messages));
-  }
+  const int perMachine = cluster != nullptr ? cluster->ranksPerMachine() : 0;
+  const bool many = cluster != nullptr && cluster->machines() > 1;
+  algos::Request request = s.request;
+  request.nRanks = network.nRanks();
+  const algos::Limits limits = limitsOf(s, network, slotBytes);
   if (scheme.twoLevel) {
-    p.notes.push_back(
-        fmt::format("2level: ReduceScatter (ring) in each machine, AllReduce ({}) between them, AllGather "
-                    "(ring) in each; {} pieces one after the other",
-                    algos::nameOf(scheme.algorithm), piecesOf(s.request)));
-  } else if (p.workload.items.size() > 1) {
-    p.notes.push_back(
-        fmt::format("{} channels, each with a share of the data and a NIC of its own in each machine",
-                    p.workload.items.size()));
+    if (request.collective != Collective::AllReduce)
+      return makeError(Code::InvalidUsage, "{} does AllReduce only", scheme.name);
+    if (!many || perMachine < 2)
+      return makeError(Code::InvalidUsage,
+                       "{} needs several machines with the same number of ranks, 2 or more", scheme.name);
+    return twoLevel(request, scheme, limits, perMachine);
   }
-  if (!network.assumptions().empty()) p.notes.push_back(network.assumptions());
-  return p;
+  const bool ring = scheme.algorithm == Algorithm::Ring;
+  const bool ordered =
+      many && perMachine > 1 &&
+      (ring || (scheme.algorithm == Algorithm::Tree && request.collective == Collective::AllReduce));
+  const int channels = !ordered         ? 1
+                       : s.channels > 0 ? s.channels
+                                        : std::min(cluster->nicsPerMachine(), perMachine);
+  Workload w;
+  w.nRanks = request.nRanks;
+  const size_t share = (request.count + static_cast<size_t>(channels) - 1) / static_cast<size_t>(channels);
+  for (int c = 0; c < channels; ++c) {
+    algos::Request r = request;
+    r.count = share;
+    Item item = callItem(std::string(algos::nameOf(request.collective)), r, Groups::all(request.nRanks),
+                         scheme, limits);
+    if (channels > 1) item.name += fmt::format(" {}", c);
+    if (ordered) item.limits.order = channelOrder(request.nRanks, perMachine, c, ring);
+    w.items.push_back(std::move(item));
+  }
+  return w;
 }
 
 std::vector<Scheme> schemesFor(const Scenario& s, const Network& network) {
@@ -320,6 +215,10 @@ std::vector<Scheme> schemesFor(const Scenario& s, const Network& network) {
     }
   }
   return found;
+}
+
+int piecesOf(const algos::Request& request) {
+  return static_cast<int>(std::clamp<size_t>(request.bytes() / kPieceBytes, 1, kMostPieces));
 }
 
 void setSize(algos::Request& request, size_t bytes) {

@@ -35,7 +35,7 @@ struct Scenario {
   size_t slotBytes = 0;       ///< 0: 512 KiB (hosts: 128 KiB), or more until `mostMessages` suffice
   int depth = 8;
   int channels = 0;  ///< so many rings or trees side by side, on NICs of their own; 0: one per NIC
-  uint64_t mostMessages = 40'000'000;
+  uint64_t mostMessages = 20'000'000;
   enum class Symmetry : uint8_t { Auto, On, Off } symmetry = Symmetry::Auto;
   std::vector<std::string> deadLinks;                     ///< by (part of) their names
   std::vector<std::pair<std::string, double>> slowLinks;  ///< and how many times slower
@@ -51,13 +51,28 @@ struct Prepared {
   Workload workload;
   Options options;
   std::vector<std::string> notes;  ///< what was assumed, coarsened, left out: shown with the result
-  bool symmetric = false;
+  bool symmetric = false;          ///< few ranks stand for all
 };
 /// REQUIRES a network made from the same scenario.
 Result<Prepared> prepare(const Scenario& scenario, const Scheme& scheme, const Network& network);
 
+/// What to say about rounds that were not played; empty: all were.
+std::string roundsNote(const Options& options, const Report& report);
+
 /// The built-in algorithms and schemes that can do the request.
 std::vector<Scheme> schemesFor(const Scenario& scenario, const Network& network);
+
+/// The calls of a scheme, with messages of up to `slotBytes`.
+Result<Workload> workloadFor(const Scenario& scenario, const Scheme& scheme, const Network& network,
+                             size_t slotBytes);
+/// Pieces that a two-level scheme cuts its data into.
+int piecesOf(const algos::Request& request);
+/// Null: ideal links.
+const ClusterNetwork* clusterOf(const Network& network);
+
+/// A time that the call will take at least: what leaves a machine over its NICs, what a lane has to do. For
+/// passing over schemes that cannot be the fastest.
+Result<double> leastUs(const Scenario& scenario, const Scheme& scheme, const Network& network);
 
 /// Messages that a workload will send, from a sample of its ranks.
 Result<uint64_t> estimateMessages(const Workload& workload);

@@ -29,6 +29,16 @@ struct Options {
   /// Symmetry: ranks r and r + period do the same at the same time, so that only the first `period` are
   /// played. For rings over equal machines; 0: none. All blocks then count as large as the largest.
   int period = 0;
+  /// Symmetry inside machines of so many ranks, on rails of their own: rank l does on channel c what rank 0
+  /// does on channel c - l, so that only rank 0 of each machine is played. Items are `foldChannels` channels,
+  /// or (0) the same for all ranks. REQUIRES a network that folds so. Blocks as with `period`.
+  int fold = 0;
+  int foldChannels = 0;
+  /// A lane of more rounds plays so many of them; the others are taken as long as those in the middle of what
+  /// was played. REQUIRES lanes of equally many rounds, and items that do not wait for each other. 0: all are
+  /// played.
+  uint32_t mostRounds = 0;
+  TimePs stopAfter = kUnknown;      ///< give up when it takes longer (Report::stopped)
   bool split = false;               ///< fill Report::split; costs about a third of the speed
   uint64_t maxEvents = UINT64_MAX;  ///< an error beyond
   Recorder* recorder = nullptr;
@@ -46,7 +56,12 @@ struct Report {
   uint64_t events = 0;
   uint64_t messages = 0;
   std::vector<ItemReport> items;
-  TimePs computing = 0;  ///< of the rank that computes longest
+  uint32_t skippedRounds = 0;  ///< that were not played
+  TimePs roundPs = 0;          ///< what each of them was taken to take
+  int roundsRepeat = 0;        ///< times repeat exactly after so many rounds; 0: not exactly
+  double roundSpread = 0;      ///< by which share the rounds' mean still changed while they were played
+  bool stopped = false;        ///< longer than Options::stopAfter: `end` is a lower bound
+  TimePs computing = 0;        ///< of the rank that computes longest
   double wallSeconds = 0;
   double cpuSeconds = 0;  ///< of the thread that simulated: what counts on a busy machine
 };

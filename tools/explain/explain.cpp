@@ -37,6 +37,15 @@ void printTable(const sim::Scenario& scenario, const sim::Network& network, cons
   fmt::print("#\n# bottleneck of {}: {}, {:.0f} % busy\n", best.scheme.name, best.fullestLink,
              best.fullestBusy * 100);
   if (!best.longestQueue.empty()) fmt::print("# longest queue: {}\n", best.longestQueue);
+  if (e.priced.empty()) return;
+  fmt::print(
+      "#\n# Cost model of GPU machines: this topology's channels, constants that NCCL publishes for its "
+      "tuner\n"
+      "# {:>22} {:>12} {:>11} {:>11}\n",
+      "(us)", "time", "latency", "wire");
+  for (const sim::Priced& p : e.priced)
+    fmt::print("  {:>22} {:>12.2f} {:>11.2f} {:>11.2f}  {}\n", p.name, p.timeUs, p.latencyUs, p.wireUs,
+               p.verdict);
 }
 
 void printJson(const sim::Scenario& scenario, const sim::Network& network, const sim::Explanation& e) {
@@ -66,6 +75,14 @@ void printJson(const sim::Scenario& scenario, const sim::Network& network, const
     row["notes"] = c.notes;
     j["candidates"].push_back(std::move(row));
   }
+  if (!e.priced.empty()) j["cost_model"] = ordered_json::array();
+  for (const sim::Priced& p : e.priced) {
+    j["cost_model"].push_back({{"algo", p.name},
+                               {"time_us", p.timeUs},
+                               {"latency_us", p.latencyUs},
+                               {"wire_us", p.wireUs},
+                               {"verdict", p.verdict}});
+  }
   fmt::print("{}\n", j.dump(1));
 }
 
@@ -91,7 +108,7 @@ int explainMain(int argc, char** argv) {
   std::vector<std::string> without;
   bool json = false;
   line.addTo(app);
-  app.add_option("--without", without, "leave out an algorithm: ring, tree/ll, 2level, ...");
+  app.add_option("--without", without, "leave out an algorithm: ring, tree/ll, 2level, nvls, ...");
   app.add_flag("--json", json, "for programs");
   try {
     app.parse(argc, argv);

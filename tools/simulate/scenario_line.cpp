@@ -70,7 +70,8 @@ void ScenarioLine::addTo(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--channels", channels_, "rings or trees side by side; 0: as many as NICs")
       ->check(CLI::Range(0, 64));
-  app.add_option("--most-messages", messages_, "millions; coarser messages beyond")
+  app.add_option("--most-messages", messages_,
+                 "millions; coarser messages beyond (20, or 40 for one algorithm)")
       ->check(CLI::Range(1, 100000));
   app.add_option("--dead-link", dead_, "links whose name contains this are dead");
   app.add_option("--slow-link", slowLinks_, "NAME=FACTOR: links so many times slower");
@@ -164,7 +165,7 @@ Result<sim::Scenario> ScenarioLine::scenario() const {
   }
   s.depth = depth_;
   s.channels = channels_;
-  s.mostMessages = messages_ * 1'000'000;
+  if (messages_ > 0) s.mostMessages = messages_ * 1'000'000;
   s.deadLinks = dead_;
   for (const std::string& text : slowLinks_) {
     TUTTI_ASSIGN(auto slow, factorOf(text, "--slow-link"));

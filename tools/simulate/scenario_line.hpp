@@ -15,6 +15,7 @@ class ScenarioLine {
   /// What the words mean; errors name the option.
   Result<sim::Scenario> scenario() const;
   bool hasCollective() const { return !collective_.empty(); }
+  bool messagesGiven() const { return messages_ > 0; }
   /// The sizes of --bytes.
   Result<std::vector<size_t>> sizes() const;
 
@@ -27,7 +28,7 @@ class ScenarioLine {
          skewUs_ = 0;
   double overheadUs_ = -1, reduceGbps_ = -1;
   bool adaptive_ = false, host_ = false;
-  uint64_t seed_ = 1, messages_ = 40;
+  uint64_t seed_ = 1, messages_ = 0;
   std::vector<std::string> dead_, slowLinks_, slowRanks_;
 };
 
