@@ -404,8 +404,11 @@ bool StepPlayer::distribute(const void* value) {
         links_.allThreads() ? reinterpret_cast<uint64_t>(job_.output) : state_.output.offsetOf(job_.output);
     what.outAllocation = links_.allThreads() ? 0 : state_.output.spot.allocation;
   }
-  const uint64_t everyone = (~uint64_t{0} >> (64 - links_.nRanks())) & ~(uint64_t{1} << links_.rank());
-  if (pushed_ != 0 && pushed_ == everyone) {
+  // Nothing is pushed where there are more than kMostOffers ranks.
+  const auto everyone = [this] {
+    return (~uint64_t{0} >> (kMostOffers - links_.nRanks())) & ~(uint64_t{1} << links_.rank());
+  };
+  if (pushed_ != 0 && pushed_ == everyone()) {
     what.carrier = Carrier::Pushed;
     writer.publish(links_.boardPeers(), slot, step_.publishFor, what);
     return true;
