@@ -16,6 +16,7 @@
 // local peer can read in place. Board slots are numbered by (call, round), the same on every rank.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -149,6 +150,9 @@ struct Plan {
   bool usesBoards = false;
   int32_t scratchBlocks = 0;  ///< of chunkCount elements each
   std::vector<Lane> lanes;
+
+  /// The most that a block brings to a publication; the same on all ranks.
+  size_t publishedBytes() const { return std::min(chunkCount, request.count) * request.elementBytes(); }
 
   /// Elements of this lane's part of the vector (Split), or of each block (PerRank).
   Extent partOf(const Lane& lane) const;

@@ -77,6 +77,7 @@ void fill(Job& job, Communicator& comm, const CollectiveCall& call, const PlanEn
   job.output = call.recv;
   job.signature = entry.signature;
   job.sharedByAll = entry.sharedByAll;
+  job.trusted = entry.ended >= PlanEntry::kTrustedFrom;
 }
 
 /// Whether a play of `plan` tells every rank of every other one whether its buffers can be reached: each rank
@@ -314,6 +315,7 @@ Status playNow(Communicator& comm, const CollectiveCall& call) {
     return std::move(status).error().context(
         fmt::format("rank {}: {} (call #{})", comm.rank(), describeCall(entry->record), job.callNumber));
   }
+  if (!job.trusted) ++entry->ended;
   return status;
 }
 

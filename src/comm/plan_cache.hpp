@@ -31,6 +31,10 @@ struct PlanEntry {
   control::CallRecord record;  ///< all but the sequence number
   uint32_t signature = 0;      ///< of messages
 
+  /// Calls that have ended well, up to kTrustedFrom; see Job::trusted.
+  mutable uint32_t ended = 0;
+  static constexpr uint32_t kTrustedFrom = 16;
+
   bool* sharedByAll = nullptr;  ///< Communicator::sharedFlag() of this call, if a play of the plan finds out
 
   /// A collective without options of its own.

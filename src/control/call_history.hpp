@@ -1,4 +1,4 @@
-// What this rank has called lately: the last 64 calls, written by the calling thread with plain stores, read
+// What this rank has called lately: the last 128 calls, written by the calling thread with plain stores, read
 // by the service thread when another rank asks why it waits.
 #pragma once
 
@@ -26,7 +26,7 @@ struct CallRecord {
 /// gets none.
 class CallHistory {
  public:
-  static constexpr size_t kSlots = 64;
+  static constexpr size_t kSlots = 128;
 
   /// Stores `call`; REQUIRES call.seq > last(). A few plain stores on x86: no fence, no read-modify-write.
   void record(const CallRecord& call) {

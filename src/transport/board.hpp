@@ -42,14 +42,20 @@ class BoardWriter {
  public:
   BoardWriter() = default;
   BoardWriter(BoardView view, int index, int self)
-      : view_(view), index_(index), self_(self), lastUse_(view.depth), lastUseLL_(kLLDepth) {}
+      : view_(view),
+        index_(index),
+        self_(self),
+        lastUse_(view.depth),
+        lastUseLL_(kLLDepth),
+        lastUseSmall_(kLLSmallDepth) {}
 
   /// Whether slot `seq` may be written: its last use has been read by all it was for.
   bool ready(const std::vector<BoardPeer>& peers, uint64_t seq) {
     return free(peers, lastUse_[seq % view_.depth]);
   }
-  bool readyLL(const std::vector<BoardPeer>& peers, uint64_t seq) {
-    return free(peers, lastUseLL_[seq % kLLDepth]);
+  /// The same of an LL slot for `lines` lines.
+  bool readyLL(const std::vector<BoardPeer>& peers, uint64_t seq, size_t lines) {
+    return free(peers, lastUseLL(seq, lines));
   }
   /// Whether `reader` (-1: everyone) has finished reading slot `seq`.
   bool consumed(const std::vector<BoardPeer>& peers, uint64_t seq, int reader) {
@@ -76,7 +82,7 @@ class BoardWriter {
   }
 
   std::byte* slot(uint64_t seq) const { return view_.slot(seq); }
-  LLLine* llSlot(uint64_t seq) const { return view_.llSlot(seq); }
+  LLLine* llSlot(uint64_t seq, size_t lines) const { return view_.ll.slot(seq, lines); }
 
   void publish(const std::vector<BoardPeer>& peers, uint64_t seq, int reader, const Publication& what) {
     SlotHeader& header = view_.header(seq);
@@ -93,9 +99,9 @@ class BoardWriter {
     lastUse_[seq % view_.depth] = {seq, reader};
     wake(peers, reader);
   }
-  /// After the LL lines of llSlot(seq) have been written with llFlag(seq, signature).
-  void publishLL(const std::vector<BoardPeer>& peers, uint64_t seq, int reader) {
-    lastUseLL_[seq % kLLDepth] = {seq, reader};
+  /// After the lines of llSlot(seq, lines) have been written with llFlag(seq, signature).
+  void publishLL(const std::vector<BoardPeer>& peers, uint64_t seq, size_t lines, int reader) {
+    lastUseLL(seq, lines) = {seq, reader};
     wake(peers, reader);
   }
 
@@ -105,6 +111,9 @@ class BoardWriter {
     int reader = -1;
   };
 
+  Use& lastUseLL(uint64_t seq, size_t lines) {
+    return lines <= kLLSmallLines ? lastUseSmall_[seq % kLLSmallDepth] : lastUseLL_[seq % kLLDepth];
+  }
   bool free(const std::vector<BoardPeer>& peers, const Use& use) {
     return use.seq == 0 || consumed(peers, use.seq, use.reader);
   }
@@ -132,7 +141,8 @@ class BoardWriter {
   std::vector<uint64_t> seen_;  ///< each reader's acknowledgement as last read
   uint64_t allSeen_ = 0;        ///< all readers have acknowledged at least this
   std::vector<Use> lastUse_;    ///< of each Simple slot
-  std::vector<Use> lastUseLL_;  ///< of each LL slot
+  std::vector<Use> lastUseLL_;  ///< of each large LL slot
+  std::vector<Use> lastUseSmall_;
 };
 
 /// The header of slot `seq` of `peer`'s board once it is published, else null.

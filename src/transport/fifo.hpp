@@ -22,8 +22,8 @@ struct SendEnd {
   uint64_t headSeen = 0;  ///< the receiver's head as last read
 
   bool ready() { return within(fifo.depth); }
-  /// The same for an LL message: there are more of its slots.
-  bool readyLL() { return within(kLLDepth); }
+  /// The same for an LL message of `lines` lines: there are more of its slots.
+  bool readyLL(size_t lines) { return within(LLArea::depth(lines)); }
   /// All messages before number `upTo` have been taken.
   bool consumed(uint64_t upTo) {
     if (headSeen >= upTo) return true;
@@ -35,7 +35,7 @@ struct SendEnd {
     if (headSeen < upTo) headSeen = upTo;
   }
   std::byte* slot() const { return fifo.slot(next); }
-  LLLine* llSlot() const { return fifo.llSlot(next); }
+  LLLine* llSlot(size_t lines) const { return fifo.ll.slot(next, lines); }
 
   void publish(size_t bytes, uint32_t signature, Carrier carrier = Carrier::Slot, uint64_t address = 0,
                uint32_t allocation = 0) {
@@ -49,7 +49,7 @@ struct SendEnd {
     ++next;
     ring(*receiver);
   }
-  /// After the LL lines of llSlot() have been written with llFlag(next, signature).
+  /// After the lines of llSlot() have been written with llFlag(next, signature).
   void publishLL() {
     ++next;
     ring(*receiver);
@@ -73,7 +73,7 @@ struct RecvEnd {
     return header.seq.load(std::memory_order_acquire) == next + 1 ? &header : nullptr;
   }
   const std::byte* slot() const { return fifo.slot(next); }
-  const LLLine* llSlot() const { return fifo.llSlot(next); }
+  const LLLine* llSlot(size_t lines) const { return fifo.ll.slot(next, lines); }
 
   void release() {
     ++next;

@@ -2,15 +2,23 @@
 
 namespace tutti::transport {
 
+namespace {
+
+LLArea llAreaIn(std::byte* memory, const Geometry& g) {
+  return {reinterpret_cast<LLLine*>(memory), reinterpret_cast<LLLine*>(memory + Geometry::llSmallRegion()),
+          g.llStride()};
+}
+
+}  // namespace
+
 FifoView fifoIn(std::byte* memory, const Geometry& g) {
   // REQUIRES depth <= 62: the counter and the headers share the first page.
   FifoView view;
   view.head = reinterpret_cast<Counter*>(memory);
   view.headers = reinterpret_cast<SlotHeader*>(memory + kLineBytes);
-  view.ll = reinterpret_cast<LLLine*>(memory + Geometry::kPage);
+  view.ll = llAreaIn(memory + Geometry::kPage, g);
   view.slots = memory + Geometry::kPage + g.llRegion();
   view.depth = g.depth;
-  view.llStride = g.llStride();
   view.slotBytes = g.slotBytes;
   return view;
 }
@@ -25,10 +33,9 @@ BoardView boardAt(std::byte* segment, const Geometry& g, int board) {
   BoardView view;
   view.headers = reinterpret_cast<SlotHeader*>(memory);
   memory += Geometry::page(sizeof(SlotHeader) * g.boardDepth);
-  view.ll = reinterpret_cast<LLLine*>(memory);
+  view.ll = llAreaIn(memory, g);
   view.slots = memory + g.llRegion();
   view.depth = g.boardDepth;
-  view.llStride = g.llStride();
   view.slotBytes = g.boardBytes;
   return view;
 }

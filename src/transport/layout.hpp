@@ -23,9 +23,10 @@ inline constexpr int kBoards = 2;    ///< boards per rank
 inline constexpr int kSignals = 16;  ///< one-sided signal counters per sender
 inline constexpr size_t kLineBytes = 64;
 inline constexpr uint32_t kFreedSlots =
-    32;  ///< the last so many freed allocations are told to peers by number
-inline constexpr uint32_t kLLDepth =
-    16;  ///< LL slots of a FIFO or board: small, so that senders rarely ask for the head
+    32;                                   ///< the last so many freed allocations are told to peers by number
+inline constexpr uint32_t kLLDepth = 16;  ///< LL slots of a FIFO or board
+inline constexpr uint32_t kLLSmallDepth = 64;  ///< of those for messages of at most kLLSmallLines
+inline constexpr size_t kLLSmallLines = 2;
 inline constexpr size_t kLLLineData = 56;  ///< payload of a line that carries its own flag
 
 /// How the bytes of a message are to be found.
@@ -61,6 +62,26 @@ struct alignas(kLineBytes) LLLine {
 };
 static_assert(sizeof(LLLine) == kLineBytes);
 
+/// The LL slots of a FIFO or a board. Messages of a line or two have slots of their own, one behind the
+/// other: a stream of them stays on two pages, and its sender rarely has to ask how far the receiver has
+/// come.
+struct LLArea {
+  LLLine* small = nullptr;
+  LLLine* large = nullptr;
+  uint32_t stride = 0;  ///< lines from a large slot to the next
+
+  /// Of message `n` with `lines` lines.
+  LLLine* slot(uint64_t n, size_t lines) const {
+    return lines <= kLLSmallLines ? small + (n % kLLSmallDepth) * kLLSmallLines
+                                  : large + (n % kLLDepth) * stride;
+  }
+  /// Of a message `n` that has not as many lines as was thought.
+  const LLLine* otherSlot(uint64_t n, size_t lines) const {
+    return slot(n, lines <= kLLSmallLines ? kLLSmallLines + 1 : 1);
+  }
+  static constexpr uint32_t depth(size_t lines) { return lines <= kLLSmallLines ? kLLSmallDepth : kLLDepth; }
+};
+
 struct alignas(kLineBytes) Counter {
   std::atomic<uint64_t> value;
 };
@@ -78,7 +99,8 @@ struct Geometry {
   /// One line more than a slot needs: first lines of slots a page apart would fight for one set of the L1
   /// cache.
   uint32_t llStride() const { return llLines + 1; }
-  size_t llRegion() const { return page(kLLDepth * llStride() * kLineBytes); }
+  static constexpr size_t llSmallRegion() { return page(kLLSmallDepth * kLLSmallLines * kLineBytes); }
+  size_t llRegion() const { return llSmallRegion() + page(kLLDepth * llStride() * kLineBytes); }
   size_t llBytes() const { return llLines * kLLLineData; }
 
   // Byte offsets within the segment.
@@ -108,7 +130,7 @@ struct FreedList {
 /// First page of a segment.
 struct SegmentHeader {
   static constexpr uint64_t kMagic = 0x5455545449534547;  // "TUTTISEG"
-  static constexpr uint32_t kVersion = 2;
+  static constexpr uint32_t kVersion = 3;
   uint64_t magic;
   uint32_t version;
   int32_t rank;
@@ -122,28 +144,24 @@ static_assert(sizeof(SegmentHeader) <= Geometry::kPage);
 struct FifoView {
   Counter* head = nullptr;  ///< messages taken, written by the receiver
   SlotHeader* headers = nullptr;
-  LLLine* ll = nullptr;
+  LLArea ll;
   std::byte* slots = nullptr;
   uint32_t depth = 0;
-  uint32_t llStride = 0;
   size_t slotBytes = 0;
 
   SlotHeader& header(uint64_t n) const { return headers[n % depth]; }
-  LLLine* llSlot(uint64_t n) const { return ll + (n % kLLDepth) * llStride; }
   std::byte* slot(uint64_t n) const { return slots + (n % depth) * slotBytes; }
 };
 
 /// A board as writer or reader sees it.
 struct BoardView {
   SlotHeader* headers = nullptr;
-  LLLine* ll = nullptr;
+  LLArea ll;
   std::byte* slots = nullptr;
   uint32_t depth = 0;
-  uint32_t llStride = 0;
   size_t slotBytes = 0;
 
   SlotHeader& header(uint64_t n) const { return headers[n % depth]; }
-  LLLine* llSlot(uint64_t n) const { return ll + (n % kLLDepth) * llStride; }
   std::byte* slot(uint64_t n) const { return slots + (n % depth) * slotBytes; }
 };
 

@@ -34,6 +34,17 @@ inline LLState llCheck(const LLLine* lines, size_t bytes, uint64_t flag) {
   return LLState::There;
 }
 
+/// The same of `bytes` bytes from line `at` on of message `n`, which has `lines` lines in all.
+inline LLState llCheck(const LLArea& area, uint64_t n, uint32_t signature, size_t lines, size_t at,
+                       size_t bytes) {
+  const uint64_t flag = llFlag(n, signature);
+  const LLState state = llCheck(area.slot(n, lines) + at, bytes, flag);
+  if (state != LLState::NotThere) return state;
+  // One of another size lies elsewhere.
+  const uint64_t seen = area.otherSlot(n, lines)->flag.load(std::memory_order_acquire);
+  return (seen >> 32) == (flag >> 32) ? LLState::Foreign : state;
+}
+
 inline void llPack(LLLine* lines, const void* data, size_t bytes, uint64_t flag) {
   const auto* from = static_cast<const std::byte*>(data);
   for (; bytes >= kLLLineData; bytes -= kLLLineData, from += kLLLineData, ++lines) {

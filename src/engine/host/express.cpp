@@ -36,99 +36,126 @@ const void* open(const LLLine* lines, size_t bytes, std::byte*& scratch) {
   return place;
 }
 
+bool waitsForNobody(const algos::Lane& lane) {
+  return std::all_of(lane.steps.begin(), lane.steps.end(), [](const algos::Step& step) {
+    return step.recvFrom.count == 0 && step.readFrom == Reads::None;
+  });
+}
+
 }  // namespace
 
 Express::Express(const algos::Plan& plan, transport::Links& links, size_t slotsBelow)
     : ll_(plan.protocol == algos::Protocol::LL) {
   const algos::Request& request = plan.request;
   if (!ll_ && request.bytes() >= slotsBelow) return;
-  if (plan.lanes.size() != 1 || plan.rounds(plan.lanes[0]) != 1) return;
+  for (const algos::Lane& lane : plan.lanes) {
+    if (plan.rounds(lane) != 1) return;
+  }
   if (request.collective == algos::Collective::AllToAllV || plan.scratchBlocks > 0) return;
   if (request.op == ReduceOp::Avg || request.op == ReduceOp::PreMulSum) return;
 
-  const algos::Lane& lane = plan.lanes[0];
   const size_t elementBytes = request.elementBytes();
+  const size_t blockLines = transport::llLinesFor(plan.publishedBytes());
+  boardLines_ = blockLines * static_cast<size_t>(plan.nBlocks);
   std::vector<Move> moves;
   bool sendsOnly = true;
   std::map<int, int> sent;  // messages so far, by peer
-  for (size_t s = 0; s < lane.steps.size(); ++s) {
-    const algos::Step& step = lane.steps[s];
-    if (step.src.span != 1 || step.dst.span != 1 || moves.size() + step.repeat > kMostMoves) return;
-    sendsOnly &= step.recvFrom.count == 0 && step.readFrom == Reads::None;
-    for (int k = 0; k < step.repeat; ++k) {
-      Move move;
-      const algos::BlockRef& sized = step.src.buffer != Buffer::None ? step.src : step.dst;
-      move.count = plan.extent(lane, 0, sized.index.at(k)).count;
-      move.bytes = move.count * elementBytes;
-      if (move.bytes == 0 || sized.buffer == Buffer::None) return;
-      if (!ll_ && step.publishes && move.bytes > links.geometry().boardBytes) return;
-      move.src = step.src.buffer;
-      move.dst = step.dst.buffer;
-      move.srcAt = plan.extent(lane, 0, step.src.index.at(k)).offset * elementBytes;
-      move.dstAt = plan.extent(lane, 0, step.dst.index.at(k)).offset * elementBytes;
-      for (int i = 0; i < step.recvFrom.count; ++i) {
-        const int peer = step.recvFrom.peer[i].at(k);
-        move.recv[move.nRecv] = &links.recvEnd(lane.channel, peer);
-        move.recvPeer[move.nRecv] = peer;
-        if (auto it = sent.find(peer); it != sent.end()) {
-          move.back[move.nRecv] = &links.sendEnd(lane.channel, peer);
-          move.sentBack[move.nRecv] = it->second;
-        }
-        ++move.nRecv;
-      }
-      for (int i = 0; i < step.sendTo.count; ++i) {
-        const int peer = step.sendTo.peer[i].at(k);
-        move.sendPeer[move.nSend] = peer;
-        move.send[move.nSend++] = &links.sendEnd(lane.channel, peer);
-        ++sent[peer];
-      }
-      move.reads = step.readFrom;
-      move.readPeer = step.readPeer.at(k);
-      const size_t published = plan.chunkCount * elementBytes;
-      move.readAt =
-          step.readBlock.at(k) * (ll_ ? transport::llLinesFor(published) * sizeof(LLLine) : published);
-      move.readChannel = step.readChannel;
-      move.publishes = step.publishes;
-      move.publishChannel = step.publishChannel;
-      move.publishFor = step.publishFor;
-      move.reduces = step.reduces;
-      move.order = step.order;
-      move.step = static_cast<int>(s);
-      move.repeat = k;
-      const size_t messages = move.nRecv + (move.reads == Reads::All ? links.nRanks() : 0) + 2;
-      scratchBytes_ = std::max(scratchBytes_, messages * ((move.bytes + 63) / 64 * 64));
-      moves.push_back(move);
+  // Lanes play side by side. One that only sends waits for no other, so it may as well come first; more than
+  // one other are not for a list.
+  std::vector<int> order;
+  for (const bool first : {true, false}) {
+    for (size_t l = 0; l < plan.lanes.size(); ++l) {
+      if (waitsForNobody(plan.lanes[l]) == first) order.push_back(static_cast<int>(l));
     }
   }
-  // Who only sends waits for its messages to be taken, which is the engine's affair.
-  if (sendsOnly) return;
+  if (order.size() > 1 && !waitsForNobody(plan.lanes[order[order.size() - 2]])) return;
+  for (const int l : order) {
+    const algos::Lane& lane = plan.lanes[l];
+    sendsOnly &= waitsForNobody(lane);
+    for (size_t s = 0; s < lane.steps.size(); ++s) {
+      const algos::Step& step = lane.steps[s];
+      if (step.src.span != 1 || step.dst.span != 1 || moves.size() + step.repeat > kMostMoves) return;
+      for (int k = 0; k < step.repeat; ++k) {
+        Move move;
+        const algos::BlockRef& sized = step.src.buffer != Buffer::None ? step.src : step.dst;
+        move.count = plan.extent(lane, 0, sized.index.at(k)).count;
+        move.bytes = move.count * elementBytes;
+        if (move.bytes == 0 || sized.buffer == Buffer::None) return;
+        if (!ll_ && step.publishes && move.bytes > links.geometry().boardBytes) return;
+        move.lines = transport::llLinesFor(move.bytes);
+        move.src = step.src.buffer;
+        move.dst = step.dst.buffer;
+        move.srcAt = plan.extent(lane, 0, step.src.index.at(k)).offset * elementBytes;
+        move.dstAt = plan.extent(lane, 0, step.dst.index.at(k)).offset * elementBytes;
+        for (int i = 0; i < step.recvFrom.count; ++i) {
+          const int peer = step.recvFrom.peer[i].at(k);
+          move.recv[move.nRecv] = &links.recvEnd(lane.channel, peer);
+          move.recvPeer[move.nRecv] = peer;
+          if (auto it = sent.find(peer); it != sent.end()) {
+            move.back[move.nRecv] = &links.sendEnd(lane.channel, peer);
+            move.sentBack[move.nRecv] = it->second;
+          }
+          ++move.nRecv;
+        }
+        for (int i = 0; i < step.sendTo.count; ++i) {
+          const int peer = step.sendTo.peer[i].at(k);
+          move.sendPeer[move.nSend] = peer;
+          move.send[move.nSend++] = &links.sendEnd(lane.channel, peer);
+          ++sent[peer];
+        }
+        move.reads = step.readFrom;
+        move.readPeer = step.readPeer.at(k);
+        move.readAt =
+            step.readBlock.at(k) * (ll_ ? blockLines * sizeof(LLLine) : plan.chunkCount * elementBytes);
+        move.readChannel = step.readChannel;
+        move.publishes = step.publishes;
+        move.publishChannel = step.publishChannel;
+        move.publishFor = step.publishFor;
+        move.reduces = step.reduces;
+        move.order = step.order;
+        move.lane = l;
+        move.step = static_cast<int>(s);
+        move.repeat = k;
+        const size_t messages = move.nRecv + (move.reads == Reads::All ? links.nRanks() : 0) + 2;
+        scratchBytes_ = std::max(scratchBytes_, messages * ((move.bytes + 63) / 64 * 64));
+        moves.push_back(move);
+      }
+    }
+  }
   moves_ = std::move(moves);
-  while (moves_[leading_].nRecv == 0 && moves_[leading_].reads == Reads::None) ++leading_;
+  onlySends_ = sendsOnly;
+  while (leading_ < moves_.size() && moves_[leading_].nRecv == 0 && moves_[leading_].reads == Reads::None)
+    ++leading_;
   if (algos::reduces(request.collective)) {
     reduce2_ = kernels::resolve2(request.type, request.op);
     reduceMany_ = kernels::resolveMany(request.type, request.op);
   }
 }
 
+inline bool Express::hasCome(const Move& move, int index, const Job& job) const {
+  const transport::RecvEnd& end = *move.recv[index];
+  return ll_ ? there(end.llSlot(move.lines), move.bytes, transport::llFlag(end.next, job.signature))
+             : there(end.peek(), move.bytes, job);
+}
+
+inline bool Express::isPublished(const Move& move, int peer, const Job& job, transport::Links& links,
+                                 uint64_t boardSlot) const {
+  const transport::BoardPeer& other = links.boardPeers()[peer];
+  if (!ll_) {
+    const transport::SlotHeader* header = transport::peekBoard(other, move.readChannel, boardSlot);
+    return header != nullptr && there(header, header->bytes, job);
+  }
+  const LLLine* lines = other.board[move.readChannel].ll.slot(boardSlot, boardLines_);
+  return there(lines + move.readAt / sizeof(LLLine), move.bytes, transport::llFlag(boardSlot, job.signature));
+}
+
 int Express::missing(const Move& move, const Job& job, transport::Links& links, uint64_t boardSlot,
                      const ShortWait& wait) const {
   for (int i = 0; i < move.nRecv; ++i) {
-    const transport::RecvEnd& end = *move.recv[i];
-    const bool come = ll_ ? there(end.llSlot(), move.bytes, transport::llFlag(end.next, job.signature))
-                          : there(end.peek(), move.bytes, job);
-    if (!come) return move.recvPeer[i];
+    if (!hasCome(move, i, job)) return move.recvPeer[i];
   }
   if (move.reads != Reads::None) {
-    const uint64_t flag = transport::llFlag(boardSlot, job.signature);
-    auto published = [&](int peer) {
-      const transport::BoardPeer& other = links.boardPeers()[peer];
-      if (!ll_) {
-        const transport::SlotHeader* header = transport::peekBoard(other, move.readChannel, boardSlot);
-        return header != nullptr && there(header, header->bytes, job);
-      }
-      const LLLine* lines = other.board[move.readChannel].llSlot(boardSlot);
-      return there(lines + move.readAt / sizeof(LLLine), move.bytes, flag);
-    };
+    auto published = [&](int peer) { return isPublished(move, peer, job, links, boardSlot); };
     if (move.reads == Reads::One) {
       if (!published(move.readPeer)) return move.readPeer;
     } else {
@@ -142,13 +169,30 @@ int Express::missing(const Move& move, const Job& job, transport::Links& links, 
     }
   }
   for (int i = 0; i < move.nSend; ++i) {
-    if (!(ll_ ? move.send[i]->readyLL() : move.send[i]->ready())) return kSomebody;
+    if (!(ll_ ? move.send[i]->readyLL(move.lines) : move.send[i]->ready())) return kSomebody;
   }
   if (!move.publishes) return kNobody;
   transport::BoardWriter& writer = links.boardWriter(move.publishChannel);
-  const bool room =
-      ll_ ? writer.readyLL(links.boardPeers(), boardSlot) : writer.ready(links.boardPeers(), boardSlot);
+  const bool room = ll_ ? writer.readyLL(links.boardPeers(), boardSlot, boardLines_)
+                        : writer.ready(links.boardPeers(), boardSlot);
   return room ? kNobody : kSomebody;
+}
+
+bool Express::matesWait(size_t m, const Job& job, transport::Links& links, uint64_t boardSlot,
+                        const ShortWait& wait) const {
+  if (moves_[m].reads == Reads::All) return true;  // missing() names a mate before all others
+  for (; m < moves_.size(); ++m) {
+    const Move& move = moves_[m];
+    for (int i = 0; i < move.nRecv; ++i) {
+      if (wait.needsThisCore(move.recvPeer[i]) && !hasCome(move, i, job)) return false;
+    }
+    if (move.reads == Reads::One && wait.needsThisCore(move.readPeer) &&
+        !isPublished(move, move.readPeer, job, links, boardSlot)) {
+      return false;
+    }
+    if (move.reads == Reads::All) return false;  // not known
+  }
+  return true;
 }
 
 size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot, size_t first, size_t end,
@@ -157,7 +201,7 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
   for (size_t m = first; m < end; ++m) {
     const Move& move = moves_[m];
     for (int peer; (peer = missing(move, job, links, boardSlot, wait)) != kNobody;) {
-      if (!wait.again(peer, move.reads == Reads::All)) return m;
+      if (!wait.again(peer, wait.crowded() && matesWait(m, job, links, boardSlot, wait))) return m;
     }
 
     std::byte* scratch = scratchMemory;
@@ -170,10 +214,10 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
     auto readOff = [&](int peer) -> const void* {
       const transport::BoardView& board = links.boardPeers()[peer].board[move.readChannel];
       if (!ll_) return board.slot(boardSlot) + move.readAt;
-      return open(board.llSlot(boardSlot) + move.readAt / sizeof(LLLine), move.bytes, scratch);
+      return open(board.ll.slot(boardSlot, boardLines_) + move.readAt / sizeof(LLLine), move.bytes, scratch);
     };
     auto received = [&](int i) -> const void* {
-      return ll_ ? open(move.recv[i]->llSlot(), move.bytes, scratch) : move.recv[i]->slot();
+      return ll_ ? open(move.recv[i]->llSlot(move.lines), move.bytes, scratch) : move.recv[i]->slot();
     };
 
     const void* value = nullptr;
@@ -207,7 +251,8 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
     for (int i = 0; i < move.nSend; ++i) {
       transport::SendEnd& end = *move.send[i];
       if (ll_) {
-        transport::llPack(end.llSlot(), value, move.bytes, transport::llFlag(end.next, job.signature));
+        transport::llPack(end.llSlot(move.lines), value, move.bytes,
+                          transport::llFlag(end.next, job.signature));
         end.publishLL();
       } else {
         if (value != end.slot()) stores.copy(move.sendPeer[i], end.slot(), value, move.bytes);
@@ -217,9 +262,9 @@ size_t Express::play(const Job& job, transport::Links& links, uint64_t boardSlot
     if (move.publishes) {
       transport::BoardWriter& writer = links.boardWriter(move.publishChannel);
       if (ll_) {
-        transport::llPack(writer.llSlot(boardSlot), value, move.bytes,
+        transport::llPack(writer.llSlot(boardSlot, boardLines_), value, move.bytes,
                           transport::llFlag(boardSlot, job.signature));
-        writer.publishLL(links.boardPeers(), boardSlot, move.publishFor);
+        writer.publishLL(links.boardPeers(), boardSlot, boardLines_, move.publishFor);
       } else {
         stores.copy(move.publishFor, writer.slot(boardSlot), value, move.bytes);
         writer.publish(links.boardPeers(), boardSlot, move.publishFor,

@@ -1,7 +1,8 @@
 // Express: the way of small calls through the engine. What the step player works out anew for each play of
 // each step (blocks, addresses, connections) is worked out once, when the plan is bound.
 //
-// A plan qualifies when it has one lane, one round, and LL messages: then it is a short list of moves. The
+// A plan qualifies when it has one round, one lane besides those that only send, and small messages: then it
+// is a short list of moves. The
 // list is played from the start to the end with short polls between; at the first wait that takes longer, or
 // at anything unusual (a message of another call, a fault), the step player takes over at that very step. So
 // Express has no waiting, no errors and no rules of its own.
@@ -29,6 +30,7 @@ struct Job;
 struct Move {
   size_t bytes = 0;
   size_t count = 0;
+  size_t lines = 0;  ///< of an LL message
   algos::Buffer src = algos::Buffer::None;
   algos::Buffer dst = algos::Buffer::None;
   size_t srcAt = 0;  ///< bytes from the buffer's start
@@ -52,7 +54,8 @@ struct Move {
   int publishFor = -1;
   bool reduces = false;
   algos::Order order = algos::Order::LocalFirst;
-  int step = 0;  ///< of the plan's lane, for the step player
+  int lane = 0;  ///< of the plan, for the step player
+  int step = 0;
   int repeat = 0;
 };
 
@@ -115,6 +118,9 @@ class Express {
               ShortWait wait, std::byte* scratch, const void** sources, SlotStores& stores) const;
   /// The number of moves at the start that wait for nobody's data.
   size_t leading() const { return leading_; }
+  /// It ends as soon as the messages are on their way; a call that must wait until they have been taken is
+  /// not for Express.
+  bool onlySends() const { return onlySends_; }
   size_t scratchBytes() const { return scratchBytes_; }
 
  private:
@@ -124,9 +130,19 @@ class Express {
   int missing(const Move& move, const Job& job, transport::Links& links, uint64_t boardSlot,
               const ShortWait& wait) const;
 
+  bool hasCome(const Move& move, int index, const Job& job) const;
+  bool isPublished(const Move& move, int peer, const Job& job, transport::Links& links,
+                   uint64_t boardSlot) const;
+  /// Whether all that the call still needs of ranks of this core has come. A wait for a rank of another core
+  /// may then spin.
+  bool matesWait(size_t m, const Job& job, transport::Links& links, uint64_t boardSlot,
+                 const ShortWait& wait) const;
+
   bool ll_ = false;
+  size_t boardLines_ = 0;  ///< of an LL publication
   std::vector<Move> moves_;
   size_t leading_ = 0;
+  bool onlySends_ = false;
   size_t scratchBytes_ = 0;
   kernels::ReduceFn reduce2_ = nullptr;
   kernels::ReduceManyFn reduceMany_ = nullptr;

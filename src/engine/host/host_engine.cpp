@@ -173,12 +173,13 @@ HostEngine::Outcome HostEngine::progress(JobState& state) {
   return moved ? Outcome::Moved : Outcome::Blocked;
 }
 
-/// Whether everything that peers read in place has been read; and, with checked calls, whether a rank that
-/// only sent knows that its messages were taken, so that no call is over before the peers have made theirs.
+/// Whether everything that peers read in place has been read; and, with checked calls that are not trusted
+/// yet, whether a rank that only sent knows that its messages were taken, so that no call is over before the
+/// peers have made theirs.
 bool HostEngine::drained(JobState& state) {
   const Job& job = *state.job;
   const Plan& plan = *job.plan;
-  if (options_.checkCalls && job.callNumber != 0 && onlySends(plan)) {
+  if (options_.checkCalls && !job.trusted && job.callNumber != 0 && onlySends(plan)) {
     for (const Lane& lane : plan.lanes) {
       for (const Step& step : lane.steps) {
         for (int k = 0; k < step.repeat; ++k) {
@@ -284,13 +285,18 @@ size_t HostEngine::playExpress(const Job& job, size_t first, size_t end) {
                            scratch(0, job.express->scratchBytes()), sources_.data(), stores_);
 }
 
+bool HostEngine::goesExpress(const Job& job) {
+  if (job.express == nullptr || job.express->empty()) return false;
+  return !job.express->onlySends() || job.trusted || !job.engine->options_.checkCalls;
+}
+
 size_t HostEngine::begin(const Job& job) {
-  return job.express == nullptr ? 0 : job.engine->playExpress(job, 0, job.express->leading());
+  return goesExpress(job) ? job.engine->playExpress(job, 0, job.express->leading()) : 0;
 }
 
 Status HostEngine::play(const Job& job, size_t begun) {
   const std::span<const Job> jobs(&job, 1);
-  if (job.express == nullptr || job.express->empty()) return play(jobs);
+  if (!goesExpress(job)) return play(jobs);
   HostEngine& engine = *job.engine;
   const Express& express = *job.express;
   const size_t played = engine.playExpress(job, begun, express.moves().size());
@@ -300,8 +306,18 @@ Status HostEngine::play(const Job& job, size_t begun) {
   }
   std::vector<JobState>& states = statesFor(jobs);
   engine.start(states[0]);
-  states[0].lanes[0].step = express.moves()[played].step;
-  states[0].lanes[0].repeat = express.moves()[played].repeat;
+  for (size_t l = 0; l < states[0].lanes.size(); ++l) {
+    LaneState& lane = states[0].lanes[l];
+    const auto next =
+        std::find_if(express.moves().begin() + static_cast<ptrdiff_t>(played), express.moves().end(),
+                     [&](const Move& move) { return move.lane == static_cast<int>(l); });
+    if (next == express.moves().end()) {
+      lane.round = lane.rounds;
+      continue;
+    }
+    lane.step = next->step;
+    lane.repeat = next->repeat;
+  }
   return playStates(jobs, states, nullptr);
 }
 

@@ -118,6 +118,7 @@ class HostEngine {
   friend class StepPlayer;
   enum class Outcome { Blocked, Moved, Failed };
 
+  static bool goesExpress(const Job& job);
   size_t playExpress(const Job& job, size_t first, size_t end);
   static Status playStates(std::span<const Job> jobs, std::vector<JobState>& states, size_t* culprit);
   void start(JobState& state);

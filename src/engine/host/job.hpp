@@ -36,6 +36,10 @@ struct Job {
   /// Set to whether all ranks' buffers of this call could be read and written by all ranks, where the plan
   /// told each rank so of each other (AllReduce over boards); the same on every rank. May be null.
   bool* sharedByAll = nullptr;
+  /// This very call has ended well so often that its rank, if it only sends, goes on without waiting for its
+  /// messages to be taken. Should a call differ now, the ranks that receive find out, and the sender hears of it
+  /// in its next call.
+  bool trusted = false;
   int after = -1;  ///< index of the job in the same span that must be done before this one starts
 
   bool isP2p() const { return callNumber == 0; }

@@ -84,7 +84,7 @@ bool StepPlayer::sendsReady() {
   for (int i = 0; i < step_.sendTo.count; ++i) {
     const int peer = step_.sendTo.peer[i].at(k_);
     SendEnd& end = links_.sendEnd(lane_.lane->channel, peer);
-    if (!(isLL() ? end.readyLL() : end.ready())) {
+    if (!(isLL() ? end.readyLL(lines()) : end.ready())) {
       lane_.blockedOn = peer;
       return false;
     }
@@ -92,7 +92,7 @@ bool StepPlayer::sendsReady() {
   if (!step_.publishes) return true;
   transport::BoardWriter& writer = links_.boardWriter(step_.publishChannel);
   const auto& peers = links_.boardPeers();
-  if (!(isLL() ? writer.readyLL(peers, boardSlot()) : writer.ready(peers, boardSlot()))) {
+  if (!(isLL() ? writer.readyLL(peers, boardSlot(), boardLines()) : writer.ready(peers, boardSlot()))) {
     lane_.blockedOn = step_.publishFor;
     return false;
   }
@@ -104,7 +104,7 @@ StepPlayer::Outcome StepPlayer::receivesReady() {
     const int peer = step_.recvFrom.peer[i].at(k_);
     RecvEnd& end = links_.recvEnd(lane_.lane->channel, peer);
     if (isLL()) {
-      switch (transport::llCheck(end.llSlot(), bytes_, transport::llFlag(end.next, job_.signature))) {
+      switch (transport::llCheck(end.fifo.ll, end.next, job_.signature, lines(), 0, bytes_)) {
         case transport::LLState::There:
           continue;
         case transport::LLState::Foreign:
@@ -133,10 +133,8 @@ StepPlayer::Outcome StepPlayer::boardReady(int peer) {
   if (isLL()) {
     // Blocks of a published span are packed line-aligned (see distribute), so the wanted one has lines of its
     // own.
-    const size_t stride = transport::llLinesFor(plan_.chunkCount * elementBytes_);
-    const transport::LLLine* lines =
-        board.board[step_.readChannel].llSlot(slot) + step_.readBlock.at(k_) * stride;
-    switch (transport::llCheck(lines, bytes_, transport::llFlag(slot, job_.signature))) {
+    switch (transport::llCheck(board.board[step_.readChannel].ll, slot, job_.signature, boardLines(),
+                               step_.readBlock.at(k_) * blockLines(), bytes_)) {
       case transport::LLState::There:
         return Outcome::Moved;
       case transport::LLState::Foreign:
@@ -236,7 +234,7 @@ const void* StepPlayer::received(int index, void* target) {
   RecvEnd& end = links_.recvEnd(lane_.lane->channel, peer);
   if (!isLL()) return resolve(*end.peek(), peer, end.slot(), target);
   if (target == nullptr) target = engine_.scratch(nextScratch_++, bytes_);
-  transport::llUnpack(target, end.llSlot(), bytes_);
+  transport::llUnpack(target, end.llSlot(lines()), bytes_);
   return target;
 }
 
@@ -248,8 +246,8 @@ const void* StepPlayer::read(int peer, void* target) {
   const size_t chunkBytes = plan_.chunkCount * elementBytes_;
   if (isLL()) {
     if (target == nullptr) target = engine_.scratch(nextScratch_++, bytes_);
-    transport::llUnpack(
-        target, board.board[channel].llSlot(slot) + ordinal * transport::llLinesFor(chunkBytes), bytes_);
+    const size_t first = ordinal * blockLines();
+    transport::llUnpack(target, board.board[channel].ll.slot(slot, boardLines()) + first, bytes_);
     return target;
   }
   const SlotHeader& header = board.board[channel].header(slot);
@@ -387,7 +385,7 @@ bool StepPlayer::distribute(const void* value) {
   for (int i = 0; i < step_.sendTo.count; ++i) {
     SendEnd& end = links_.sendEnd(lane_.lane->channel, step_.sendTo.peer[i].at(k_));
     if (isLL()) {
-      transport::llPack(end.llSlot(), value, bytes_, transport::llFlag(end.next, job_.signature));
+      transport::llPack(end.llSlot(lines()), value, bytes_, transport::llFlag(end.next, job_.signature));
       end.publishLL();
     } else {
       if (value != end.slot()) engine_.stores_.copy(step_.sendTo.peer[i].at(k_), end.slot(), value, bytes_);
@@ -434,7 +432,7 @@ bool StepPlayer::distribute(const void* value) {
     const std::byte* from = packed ? bytes + done : at(step_.src.buffer, piece.offset);
     const size_t length = piece.count * elementBytes_;
     if (isLL()) {
-      transport::llPack(writer.llSlot(slot) + i * transport::llLinesFor(chunkBytes), from, length,
+      transport::llPack(writer.llSlot(slot, boardLines()) + i * blockLines(), from, length,
                         transport::llFlag(slot, job_.signature));
     } else if (std::byte* to = place + (apart == 0 ? done : i * apart); from != to) {
       engine_.stores_.copy(step_.publishFor, to, from, length);
@@ -442,7 +440,7 @@ bool StepPlayer::distribute(const void* value) {
     done += length;
   }
   if (isLL()) {
-    writer.publishLL(links_.boardPeers(), slot, step_.publishFor);
+    writer.publishLL(links_.boardPeers(), slot, boardLines(), step_.publishFor);
   } else {
     writer.publish(links_.boardPeers(), slot, step_.publishFor, what);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/host/host_engine.hpp"
+#include "transport/ll.hpp"
 
 namespace tutti::engine {
 
@@ -26,6 +27,10 @@ class StepPlayer {
   /// Of the messages of this step: those of a V form also say how much the pair exchanges.
   uint32_t signature(bool sending) const;
   bool isLL() const { return plan_.protocol == algos::Protocol::LL; }
+  /// Lines of an LL message of this step, of a block of a publication, and of a publication.
+  size_t lines() const { return transport::llLinesFor(bytes_); }
+  size_t blockLines() const { return transport::llLinesFor(plan_.publishedBytes()); }
+  size_t boardLines() const { return blockLines() * static_cast<size_t>(plan_.nBlocks); }
   uint64_t boardSlot() const { return state_.boardBase + static_cast<uint64_t>(lane_.round) + 1; }
 
   // Gates: is it there? They touch nothing.

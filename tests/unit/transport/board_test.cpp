@@ -142,9 +142,12 @@ TEST(SegmentTest, PartsDoNotOverlap) {
     std::byte* base = nullptr;
     const FifoView fifo = fifoAt(base, g, n - 1, kChannels - 1);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(fifo.slots) + g.depth * g.slotBytes, g.totalBytes());
-    EXPECT_LE(reinterpret_cast<uintptr_t>(fifo.llSlot(kLLDepth - 1)) + g.llLines * kLineBytes,
+    EXPECT_LE(reinterpret_cast<uintptr_t>(fifo.ll.slot(kLLDepth - 1, g.llLines)) + g.llLines * kLineBytes,
               reinterpret_cast<uintptr_t>(fifo.slots));
-    EXPECT_LE(reinterpret_cast<uintptr_t>(fifo.headers + g.depth), reinterpret_cast<uintptr_t>(fifo.ll));
+    EXPECT_LE(reinterpret_cast<uintptr_t>(fifo.ll.slot(kLLSmallDepth - 1, 1)) + kLLSmallLines * kLineBytes,
+              reinterpret_cast<uintptr_t>(fifo.ll.large));
+    EXPECT_LE(reinterpret_cast<uintptr_t>(fifo.headers + g.depth),
+              reinterpret_cast<uintptr_t>(fifo.ll.small));
     const BoardView board = boardAt(base, g, kBoards - 1);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(board.slots) + g.boardDepth * g.boardBytes, g.inboxOffset());
   }

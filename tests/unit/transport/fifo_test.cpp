@@ -194,9 +194,10 @@ TEST_P(FifoTest, LLLinesCarryTheirOwnFlags) {
     for (uint64_t m = 0; m < kMessages; ++m) {
       const size_t bytes = kSizes[m % kSizes.size()];
       ASSERT_TRUE(sleepUntil(*receiverBell_, [&] {
-        return llCheck(recv_->llSlot(), bytes, llFlag(recv_->next, kSignature)) == LLState::There;
+        return llCheck(recv_->fifo.ll, recv_->next, kSignature, llLinesFor(bytes), 0, bytes) ==
+               LLState::There;
       }));
-      llUnpack(got.data(), recv_->llSlot(), bytes);
+      llUnpack(got.data(), recv_->llSlot(llLinesFor(bytes)), bytes);
       for (size_t i = 0; i < bytes; ++i) ASSERT_EQ(got[i], byteOf(m, i)) << m << ' ' << i;
       recv_->release();
     }
@@ -205,8 +206,8 @@ TEST_P(FifoTest, LLLinesCarryTheirOwnFlags) {
   for (uint64_t m = 0; m < kMessages; ++m) {
     const size_t bytes = kSizes[m % kSizes.size()];
     for (size_t i = 0; i < bytes; ++i) data[i] = byteOf(m, i);
-    ASSERT_TRUE(sleepUntil(*senderBell_, [&] { return send_->readyLL(); }));
-    llPack(send_->llSlot(), data.data(), bytes, llFlag(send_->next, kSignature));
+    ASSERT_TRUE(sleepUntil(*senderBell_, [&] { return send_->readyLL(llLinesFor(bytes)); }));
+    llPack(send_->llSlot(llLinesFor(bytes)), data.data(), bytes, llFlag(send_->next, kSignature));
     send_->publishLL();
   }
   receiver.join();
@@ -215,11 +216,15 @@ TEST_P(FifoTest, LLLinesCarryTheirOwnFlags) {
 TEST_P(FifoTest, AnotherSignatureIsSeen) {
   if (GetParam() == Way::Tcp) GTEST_SKIP();
   std::byte data[10] = {};
-  llPack(send_->llSlot(), data, sizeof(data), llFlag(send_->next, 5));
+  llPack(send_->llSlot(1), data, sizeof(data), llFlag(send_->next, 5));
   send_->publishLL();
-  EXPECT_EQ(llCheck(recv_->llSlot(), sizeof(data), llFlag(recv_->next, 6)), LLState::Foreign);
-  EXPECT_EQ(llCheck(recv_->llSlot(), sizeof(data), llFlag(recv_->next, 5)), LLState::There);
-  EXPECT_EQ(llCheck(recv_->llSlot(), 100, llFlag(recv_->next, 5)), LLState::NotThere);
+  auto check = [&](size_t bytes, uint32_t signature) {
+    return llCheck(recv_->fifo.ll, recv_->next, signature, llLinesFor(bytes), 0, bytes);
+  };
+  EXPECT_EQ(check(sizeof(data), 6), LLState::Foreign);
+  EXPECT_EQ(check(sizeof(data), 5), LLState::There);
+  EXPECT_EQ(check(100, 5), LLState::NotThere);  // the second line may be on its way
+  EXPECT_EQ(check(1000, 5), LLState::Foreign);  // so large a message lies elsewhere
 }
 
 TEST_P(FifoTest, AnAbortInTheMiddleFreesTheSender) {
