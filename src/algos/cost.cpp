@@ -115,7 +115,7 @@ Work workOf(const Request& request, Algorithm algorithm) {
           w = {1, n, s * n, s * n};
           break;
         case Collective::AllToAll:
-          w = {1, n, 2 * s * n, 0};
+          w = {1.5, 2 * n, 2 * s * n, 0};  // many readers of one board
           break;
         case Collective::AllGather:
           w = {1, n, s + s * n, 0};
@@ -138,13 +138,28 @@ Work workOf(const Request& request, Algorithm algorithm) {
     case Algorithm::Pairwise:
       w = request.collective == Collective::AllToAll || request.collective == Collective::AllToAllV
               ? Work{1, 2 * (n - 1), 2 * s * (n - 1), 0}
-              : Work{1, n - 1, s, 0, s * (n - 1)};
+          : request.collective == Collective::AllGather ? Work{1, 2 * (n - 1), 2 * s * (n - 1), 0}
+                                                        : Work{1, n - 1, s, 0, s * (n - 1)};
       break;
     default:
       w = logStepWorkOf(request, algorithm);
       break;
   }
   return w;
+}
+
+/// How many calls a rank that only sends gets ahead of those that receive, before it must let them work.
+double callsAhead(const Request& request, bool boards, bool ll) {
+  switch (request.collective) {
+    case Collective::Broadcast:
+    case Collective::Reduce:
+    case Collective::Gather:
+    case Collective::Scatter:
+      if (!ll) return boards ? 1.5 : 2;
+      return request.bytes() <= 112 ? 32 : boards ? 6 : 16;
+    default:
+      return 1;
+  }
 }
 
 }  // namespace
@@ -173,13 +188,16 @@ double predictUs(const Request& request, Algorithm algorithm, Protocol protocol,
   double time = factor * 1e-3 * w.alone / (reduces(request.collective) ? m.readGBps : m.copyGBps);
   if (ll) {
     const double perLine =
-        1e-3 * m.lineNs * (m.ranksPerCore > 1 ? 2 : 1);  // another rank has used the caches since
+        1e-3 * m.lineNs * (m.ranksPerCore > 1 ? 1.4 : 1);  // another rank has used the caches since
     work += (w.copied + w.reduced) / 56 * perLine;
     time += w.alone / 56 * perLine;
   }
   time += w.hops * hop + work * m.ranksPerCore;
   // Each rank of a core must have had it before the first of them goes on; later hand-overs partly coincide.
-  if (m.ranksPerCore > 1) time += 2 * m.switchUs * (m.ranksPerCore - 1) * (1 + 0.6 * (w.hops - 1));
+  if (m.ranksPerCore > 1) {
+    const double ahead = callsAhead(request, boards, ll);
+    time += 2 * m.switchUs * (m.ranksPerCore - 1) * (1 / ahead + (ahead > 1 ? 0.15 : 0.6) * (w.hops - 1));
+  }
   if (m.network) time += w.hops * m.networkUs + (w.copied + w.alone) / (m.networkGBps * 1e3);
   return time;
 }

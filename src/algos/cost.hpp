@@ -13,7 +13,7 @@ struct Machine {
   double reduceGBps = 55;    ///< one rank adding a vector to another, per byte of result, in its L2 cache
   double readGBps = 112;  ///< one rank adding up several ranks' vectors at once, per byte of those, likewise
   double networkGBps = 2;
-  double lineNs = 2;          ///< extra work per LL line
+  double lineNs = 3;          ///< extra work per LL line
   double messageUs = 0.04;    ///< work per Simple message besides its bytes
   double llMessageUs = 0.01;  ///< the same of an LL message
   double switchUs = 1.05;     ///< giving the core to another rank, where ranks share cores

@@ -195,7 +195,7 @@ TEST(Probe, DescribeMissingNamesThem) {
   EXPECT_EQ(planes[3]->describeMissing(1, within(5000)), "");
 }
 
-TEST(CallHistory, KeepsTheLast64AndIsNeverTorn) {
+TEST(CallHistory, KeepsTheLastAndIsNeverTorn) {
   CallHistory history;
   EXPECT_EQ(history.last(), 0u);
   EXPECT_FALSE(history.find(0).has_value());
@@ -231,8 +231,8 @@ TEST(CallHistory, KeepsTheLast64AndIsNeverTorn) {
   reader.join();
   EXPECT_TRUE(history.find(200'000).has_value());
   EXPECT_EQ(history.find(200'000)->dtype, static_cast<uint8_t>(200'000));
-  EXPECT_TRUE(history.find(200'000 - 63).has_value());
-  EXPECT_FALSE(history.find(200'000 - 64).has_value());
+  EXPECT_TRUE(history.find(200'000 - CallHistory::kSlots + 1).has_value());
+  EXPECT_FALSE(history.find(200'000 - CallHistory::kSlots).has_value());
   EXPECT_FALSE(history.find(200'001).has_value());
 }
 
