@@ -86,6 +86,20 @@ std::vector<Priced> pricesOf(const Scenario& scenario, const std::vector<std::st
   return priced;
 }
 
+/// Above so many, schemes that cannot be the fastest are not played.
+constexpr int kManyRanks = 2048;
+
+std::vector<std::pair<double, Scheme>> byLeastTime(const Scenario& scenario, const Network& network) {
+  std::vector<std::pair<double, Scheme>> found;
+  for (Scheme& scheme : schemesFor(scenario, network)) {
+    auto least = leastUs(scenario, scheme, network);
+    found.emplace_back(least.ok() ? *least : 0, std::move(scheme));
+  }
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  return found;
+}
+
 bool isLeftOut(const Scheme& scheme, const std::vector<std::string>& without) {
   for (const std::string& name : without) {
     if (scheme.name == name || scheme.name.substr(0, scheme.name.find('/')) == name ||
@@ -108,10 +122,16 @@ Result<Explanation> explain(const Scenario& scenario, Network& network,
       return {};
     }());
   Explanation result;
-  for (const Scheme& scheme : schemesFor(scenario, network)) {
+  TimePs best = kUnknown;
+  for (const auto& [least, scheme] : byLeastTime(scenario, network)) {
     if (isLeftOut(scheme, without)) continue;
     Candidate c;
     c.scheme = scheme;
+    if (network.nRanks() > kManyRanks && best != kUnknown && psFromUs(least) > best) {
+      c.refused = fmt::format("it takes {:.0f} us at least", least);
+      result.candidates.push_back(std::move(c));
+      continue;
+    }
     auto prepared = prepare(scenario, scheme, network);
     if (!prepared.ok()) {
       c.refused = prepared.error().message();
@@ -126,6 +146,7 @@ Result<Explanation> explain(const Scenario& scenario, Network& network,
       continue;
     }
     c.time = report->end;
+    best = std::min(best, c.time);
     c.split = report->split;
     c.notes = prepared->notes;
     readLinks(network, c);

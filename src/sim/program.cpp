@@ -11,11 +11,17 @@ constexpr uint32_t kNone = UINT32_MAX;
 
 }  // namespace
 
-Costs Costs::ofHost(const algos::Machine& m) {
+Costs Costs::ofHost(const algos::Machine& m, double touchedBytes) {
+  const double factor = touchedBytes <= static_cast<double>(m.l2Bytes)   ? 1
+                        : touchedBytes <= static_cast<double>(m.l3Bytes) ? m.l3Factor
+                                                                         : m.memoryFactor;
   Costs c;
   c.sendUs = c.recvUs = m.messageUs;
-  c.reduceGBps = m.reduceGBps;
-  c.copyGBps = m.copyGBps;
+  c.llMessageUs = m.llMessageUs;
+  c.llLineNs = m.lineNs;
+  c.reduceGBps = m.reduceGBps / factor;
+  c.readGBps = m.readGBps / factor;
+  c.copyGBps = m.copyGBps / factor;
   c.handoverUs = 0.8 * m.handoverUs;
   c.lanesShareCore = true;
   c.slowdown = m.ranksPerCore;
@@ -125,11 +131,21 @@ PlayStep Programs::costed(const algos::Plan& plan, const algos::Step& step) cons
   int copies = given + (step.dst.buffer != algos::Buffer::None ? 1 : 0);
   double perByte = 0;
   if (step.reduces) {
-    if (costs_.reduceGBps > 0) perByte += taken * psPerByte(costs_.reduceGBps);
+    const bool own = step.src.buffer != algos::Buffer::None;
+    if (readers > 0 && costs_.readGBps > 0)
+      perByte += (taken + (own ? 1 : 0)) * psPerByte(costs_.readGBps);
+    else if (costs_.reduceGBps > 0)
+      perByte += taken * psPerByte(costs_.reduceGBps);
     copies = std::max(0, copies - 1);
   }
   if (costs_.copyGBps > 0) perByte += copies * psPerByte(costs_.copyGBps);
-  p.fixed = psFromUs((taken * costs_.recvUs + given * costs_.sendUs) * costs_.slowdown);
+  double messageUs = taken * costs_.recvUs + given * costs_.sendUs;
+  if (plan.protocol == algos::Protocol::LL) {
+    constexpr double kLineData = 56;
+    perByte += (copies + (step.reduces ? taken : 0)) * costs_.llLineNs * 1e3 / kLineData;
+    if (costs_.llMessageUs > 0) messageUs = (taken + given) * costs_.llMessageUs;
+  }
+  p.fixed = psFromUs(messageUs * costs_.slowdown);
   p.psPerByte = perByte * costs_.slowdown;
   return p;
 }

@@ -168,6 +168,32 @@ class Reducer {
   uint64_t messages_ = 0;
 };
 
+/// Bytes that rank 0 copies and reduces.
+Result<double> touchedBytes(const Workload& workload) {
+  double sum = 0;
+  for (const Item& item : workload.items) {
+    if (item.computes || item.request.nRanks < 2) continue;
+    TUTTI_ASSIGN(algos::Plan plan,
+                 algos::buildPlan(item.request, item.algorithm, item.protocol, 0, item.limits));
+    for (const algos::Lane& lane : plan.lanes) {
+      for (int64_t round = 0; round < plan.rounds(lane); ++round) {
+        for (const algos::Step& step : lane.steps) {
+          const algos::BlockRef& sized = step.src.buffer != algos::Buffer::None ? step.src : step.dst;
+          const int readers = step.readFrom == algos::Reads::All ? item.request.nRanks - 1 : 0;
+          const int reduced = step.reduces ? step.recvFrom.count + readers + (readers > 0 ? 1 : 0) : 0;
+          int copies =
+              step.sendTo.count + (step.publishes ? 1 : 0) + (step.dst.buffer != algos::Buffer::None ? 1 : 0);
+          if (step.reduces) copies = std::max(0, copies - 1);
+          const auto block =
+              static_cast<double>(plan.extent(lane, round, 0).count * item.request.elementBytes());
+          sum += block * std::max(1, sized.span) * step.repeat * (copies + reduced);
+        }
+      }
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
 Result<uint64_t> estimateMessages(const Workload& workload) {
@@ -198,9 +224,7 @@ Result<uint64_t> estimateMessages(const Workload& workload) {
 Result<double> leastUs(const Scenario& s, const Scheme& scheme, const Network& network) {
   const ClusterNetwork* cluster = clusterOf(network);
   if (cluster == nullptr || cluster->machines() < 2 || cluster->ranksPerMachine() == 0) return 0.0;
-  const Costs costs = s.costs                ? *s.costs
-                      : cluster->hostRanks() ? Costs::ofHost(algos::Machine())
-                                             : Costs::ofGpu();
+  const Costs costs = s.costs ? *s.costs : cluster->hostRanks() ? Costs::ofHost(s.host) : Costs::ofGpu();
   TUTTI_ASSIGN(Workload workload,
                workloadFor(s, scheme, network, s.slotBytes > 0 ? s.slotBytes : kGpuSlotBytes));
   const int perMachine = cluster->ranksPerMachine();
@@ -240,7 +264,7 @@ Result<Prepared> prepare(const Scenario& s, const Scheme& scheme, const Network&
   Prepared p;
   const ClusterNetwork* cluster = clusterOf(network);
   const bool host = cluster != nullptr ? cluster->hostRanks() : s.sharedMemory;
-  p.options.costs = s.costs ? *s.costs : host ? Costs::ofHost(algos::Machine()) : Costs::ofGpu();
+  if (!host || s.costs) p.options.costs = s.costs ? *s.costs : Costs::ofGpu();
   p.options.seed = s.seed;
   p.options.skewUs = s.skewUs;
   p.options.slowRanks = s.slowRanks;
@@ -249,6 +273,10 @@ Result<Prepared> prepare(const Scenario& s, const Scheme& scheme, const Network&
   TUTTI_TRY(
       Reducer(s, scheme, network, p)
           .run(base, s.symmetry != Scenario::Symmetry::Off && roundsAreSteady(scheme, s.request.collective)));
+  if (host && !s.costs) {
+    TUTTI_ASSIGN(const double touched, touchedBytes(p.workload));
+    p.options.costs = Costs::ofHost(s.host, touched * s.host.ranksPerCore);
+  }
   if (scheme.twoLevel) {
     p.notes.push_back(
         fmt::format("2level: ReduceScatter (ring) in each machine, AllReduce ({}) between them, AllGather "

@@ -28,6 +28,7 @@ struct Scenario {
   topology::Settings settings;
   ClusterOptions machines;
   IdealNetwork::Shape ideal;
+  algos::Machine host;         ///< what the cost model knows of the host, where ranks sit on cores
   std::optional<Costs> costs;  ///< none: of a host or a GPU, by what the ranks sit on
   bool adaptive = false;
   bool sharedMemory = false;  ///< without a cluster: the ranks are cores of one host, with boards

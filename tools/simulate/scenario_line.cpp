@@ -3,6 +3,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "calibration/calibration.hpp"
 #include "core/bytes.hpp"
 #include "topology/xml_nccl.hpp"
 
@@ -147,13 +148,13 @@ Result<sim::Scenario> ScenarioLine::scenario() const {
   s.adaptive = adaptive_;
   if (host_) {
     if (!topo_.empty()) return bad("--host goes without --topo");
-    const algos::Machine machine;
+    // What the communicators of this host would go by, if it has been measured.
+    if (auto known = calibration::ofThisMachine(false)) s.host = calibration::applied(s.host, known->values);
     s.sharedMemory = true;
-    s.ideal = {0, machine.handoverUs, 0};  // the bytes' time is the cores' work
-    s.costs = sim::Costs::ofHost(machine);
+    s.ideal = {0, s.host.handoverUs, 0};  // the bytes' time is the cores' work
   }
   if (overheadUs_ >= 0 || reduceGbps_ >= 0) {
-    if (!s.costs) s.costs = sim::Costs::ofGpu();
+    if (!s.costs) s.costs = host_ ? sim::Costs::ofHost(s.host) : sim::Costs::ofGpu();
     if (overheadUs_ >= 0) s.costs->sendUs = s.costs->recvUs = overheadUs_;
     if (reduceGbps_ >= 0) s.costs->reduceGBps = reduceGbps_;
   }

@@ -111,6 +111,91 @@ TEST(ClosedForm, DoubleTreeAllReduce) {
   }
 }
 
+/// One exchange of `bytes` with a partner that does the same.
+TimePs exchange(TimePs bytes, bool reduces = false) {
+  return kSend + kLatency + bytes * kPerByte + kRecv + (reduces ? bytes * kReduce : 0);
+}
+
+TEST(ClosedForm, HalvingAndDoubling) {
+  for (Algorithm algorithm : {Algorithm::RecursiveHalving, Algorithm::Swing}) {
+    for (int n : {2, 4, 16, 128}) {
+      const TimePs all = TimePs{4} * 64 * n;
+      TimePs expected = 0;
+      for (TimePs part = all / 2; part >= all / n; part /= 2)
+        expected += exchange(part, true) + exchange(part);
+      EXPECT_EQ(timeOf({n, algorithm, Collective::AllReduce, static_cast<size_t>(64) * n}), expected) << n;
+    }
+  }
+}
+
+TEST(ClosedForm, BruckAndPatAllGather) {
+  for (Algorithm algorithm : {Algorithm::Bruck, Algorithm::Pat}) {
+    for (int n : {2, 4, 32}) {
+      TimePs expected = 0;
+      for (int blocks = 1; blocks < n; blocks *= 2) expected += exchange(TimePs{4} * 160 * blocks);
+      EXPECT_EQ(timeOf({n, algorithm, Collective::AllGather, 160}), expected) << nameOf(algorithm) << n;
+    }
+  }
+}
+
+TEST(ClosedForm, BinomialGather) {
+  // Power of two: the root takes subtrees of 1, 2, 4, ... blocks; each has been waiting for its own subtrees.
+  for (int n : {2, 4, 16}) {
+    TimePs expected = 0;
+    for (int blocks = 1; blocks < n; blocks *= 2) expected += exchange(TimePs{4} * 1000 * blocks);
+    EXPECT_EQ(timeOf({n, Algorithm::Binomial, Collective::Gather, 1000}), expected) << n;
+  }
+}
+
+TEST(ClosedForm, HierarchicalAllReduce) {
+  // Ring in each host, halving and doubling along rails, ring again: the sum of the three.
+  const int perHost = 4, hosts = 8, n = perHost * hosts;
+  const TimePs share = TimePs{4} * 64 * hosts;  // of a rank of each host
+  Request r;
+  r.nRanks = n;
+  r.count = static_cast<size_t>(64) * n;
+  Limits limits;
+  limits.slotBytes = 1 << 20;
+  limits.ranksPerHost = perHost;
+  IdealNetwork network(n, {50, 1.5, 0});
+  auto report =
+      simulate(network, Workload::single(r, Algorithm::Hierarchical, Protocol::Simple, limits), options());
+  ASSERT_TRUE(report.ok());
+  const TimePs hop = kLatency + share * kPerByte;
+  const TimePs scatter = kSend + (perHost - 1) * (hop + kRecv + share * kReduce) + (perHost - 2) * kSend;
+  const TimePs gather = kSend + (perHost - 1) * (hop + kRecv) + (perHost - 2) * kSend;
+  TimePs between = 0;
+  for (TimePs part = share / 2; part >= share / hosts; part /= 2)
+    between += exchange(part, true) + exchange(part);
+  EXPECT_EQ(report->end, scatter + between + gather);
+}
+
+TEST(ClosedForm, Boards) {
+  for (int n : {2, 4, 8}) {
+    Request r;
+    r.nRanks = n;
+    r.count = static_cast<size_t>(64) * n;
+    Limits limits;
+    limits.boards = true;
+    const TimePs all = TimePs{4} * 64 * n, block = all / n;
+    auto timeBy = [&](Algorithm a) {
+      IdealNetwork network(n, {50, 1.5, 0});
+      auto report = simulate(network, Workload::single(r, a, Protocol::Simple, limits), options());
+      EXPECT_TRUE(report.ok());
+      return report->end;
+    };
+    // What is read comes through the reader's link, one vector after the other. All begin with rank 0, whose
+    // link serves them in turn: the last one starts n-2 vectors late.
+    const int others = n - 1;
+    const auto readAll = [&](TimePs bytes) {
+      return kLatency + (others + n - 2) * bytes * kPerByte + others * (kRecv + bytes * kReduce);
+    };
+    EXPECT_EQ(timeBy(Algorithm::OneShot), kSend + readAll(all));
+    EXPECT_EQ(timeBy(Algorithm::TwoShot),
+              kSend + readAll(block) + kSend + others * (kLatency + block * kPerByte + kRecv));
+  }
+}
+
 TEST(ClosedForm, PairwiseAllToAll) {
   for (int n : {2, 3, 8, 33}) {
     const TimePs wire = 4 * 16384 * kPerByte;
