@@ -259,7 +259,8 @@ Status Communicator::startChecked(const Connect& connect, bool mayMeasure) {
   TUTTI_ASSIGN(const int perCore, ranksPerCore(*control_));
   engineOptions.ranksPerCore = perCore;
   engineOptions.idle.crowded = perCore > 1;
-  // A turn of all ranks of a core takes longer, the more there are: who sleeps before it is over must be woken.
+  // A turn of all ranks of a core takes longer, the more there are: who sleeps before it is over must be
+  // woken.
   engineOptions.idle.yieldNs *= perCore;
   if (spinUs >= 0) engineOptions.idle.spinNs = spinUs * 1000;
   engine_ = std::make_unique<engine::HostEngine>(*links_, *control_, engineOptions);
