@@ -36,7 +36,8 @@ void JoinedTrees::make(const std::vector<int>& groupAt) {
     for (size_t p = 0; p < parent.size(); ++p) {
       if (parent[p] < 0) continue;
       Place& above = places_[t][static_cast<size_t>(parent[p])];
-      children_[t][static_cast<size_t>(above.firstChild + above.childCount++)] = static_cast<int>(p);
+      children_[t][static_cast<size_t>(above.firstChild) + static_cast<size_t>(above.childCount++)] =
+          static_cast<int>(p);
     }
   }
 }

@@ -129,7 +129,7 @@ constexpr Spec kTable[] = {
     {"TUTTI_TRANSPORT", Enum, "auto", kNoMin, kNoMax, "auto|thread|shm|cma|tcp", "The transport between all ranks; auto takes the best one for each pair."},
     {"TUTTI_CMA_THRESHOLD", Bytes, "off", -1, kNoMax, "", "Messages of at least so many bytes between processes of one host are read in a single copy (process_vm_readv)."},
     {"TUTTI_DETERMINISTIC", Bool, "0", kNoMin, kNoMax, "", "Chooses only algorithms whose results do not depend on the size of the machine or on timing."},
-    {"TUTTI_CHECK", Bool, "1", kNoMin, kNoMax, "", "Compares what the ranks call, and fails with the difference where they do not match."},
+    {"TUTTI_CHECK", Bool, "1", kNoMin, kNoMax, "", "Ranks that only send wait until their data has been taken, until the same call has ended well 16 times; so all ranks fail where calls do not match."},
     {"TUTTI_SIMD", Enum, "auto", kNoMin, kNoMax, "auto|avx512|avx2|sse4|scalar", "The instruction set of the reduction kernels; auto takes the best one that the CPU has."},
     {"TUTTI_EXPLAIN", Bool, "0", kNoMin, kNoMax, "", "Logs, for each new kind of call, which plan was chosen and what lost."},
     {"TUTTI_PLAN_FILE", String, "", kNoMin, kNoMax, "a path", "File of plans that are used where they fit."},

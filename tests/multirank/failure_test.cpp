@@ -248,8 +248,9 @@ std::vector<Mismatch> mismatches() {
   };
 }
 
-std::string callWrong(const Mismatch& m, int rank, int n, ncclComm_t comm) {
+std::string callWrong(const Mismatch& m, int callsBefore, int rank, int n, ncclComm_t comm) {
   float value = 1;
+  for (int i = 0; i < callsBefore; ++i) RANK_TRY(ops::Part(m.usual, rank, n).issue(comm));
   for (int i = 0; i < 3; ++i) RANK_TRY(ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr));
   const double start = nowMs();
   ops::Part part(rank == 1 ? m.odd : m.usual, rank, n);
@@ -271,10 +272,12 @@ std::string processes(int n, const ranks::Body& body) {
   return ranks::asProcesses(n, body);
 }
 
-void runMismatches(Runner runner, const char* algorithm, const char* transport) {
+void runMismatches(Runner runner, const char* algorithm, const char* transport, int callsBefore = 0) {
   ranks::Settings settings({{"NCCL_ALGO", algorithm}, {"TUTTI_TRANSPORT", transport}});
   for (const Mismatch& m : mismatches()) {
-    EXPECT_EQ(runner(3, [&](int rank, int n, ncclComm_t comm) { return callWrong(m, rank, n, comm); }), "")
+    EXPECT_EQ(
+        runner(3, [&](int rank, int n, ncclComm_t comm) { return callWrong(m, callsBefore, rank, n, comm); }),
+        "")
         << m.name << ", NCCL_ALGO=" << algorithm << ", " << transport;
   }
 }
@@ -284,6 +287,9 @@ TEST(B_Mismatch, Processes) {
 }
 TEST(B_Mismatch, ProcessesByTcp) {
   runMismatches(processes, "", "tcp");
+}
+TEST(B_Mismatch, AfterManyGoodCalls) {  // ranks that only send no longer wait then
+  runMismatches(processes, "", "auto", 40);
 }
 // -----------------------------------------------------------------------------------------------------------
 // ranks that leave or stay away

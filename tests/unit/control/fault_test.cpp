@@ -12,7 +12,6 @@ namespace tutti::control::testing {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 CallRecord call(uint64_t seq, uint32_t kind, uint64_t count) {
