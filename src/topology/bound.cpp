@@ -81,6 +81,24 @@ void contract(Fabric& f) {
   f = std::move(g);
 }
 
+/// By rank: the first rank that hangs on the same nodes by equal links, both ways. What holds for one of such
+/// twins holds for the other; the tightest cut between them is round one alone.
+std::vector<int> twinsOf(const Fabric& f) {
+  std::vector<std::map<int, std::pair<double, double>>> links(f.ranks);
+  for (const Fabric::Edge& e : f.edges) {
+    if (e.from < f.ranks) links[e.from][e.to].first += e.gbps;
+    if (e.to < f.ranks) links[e.to][e.from].second += e.gbps;
+  }
+  std::map<std::map<int, std::pair<double, double>>, int> firstWith;
+  std::vector<int> twin(f.ranks);
+  for (int r = 0; r < f.ranks; ++r) {
+    bool symmetric = f.weight.empty();
+    for (const auto& [node, gbps] : links[r]) symmetric &= gbps.first == gbps.second;
+    twin[r] = symmetric ? firstWith.try_emplace(links[r], r).first->second : r;
+  }
+  return twin;
+}
+
 struct Cut {
   double perRank = 0;
   std::vector<char> inside;
@@ -140,7 +158,9 @@ Cut tightestCut(const Fabric& f, bool forward) {
       if (x <= 1e-12) return;
     }
   };
-  for (int r = 0; r < f.ranks; ++r) lower(r);
+  const std::vector<int> twin = twinsOf(f);
+  for (int r = 0; r < f.ranks; ++r)
+    if (twin[r] == r) lower(r);
   if (to >= 0) lower(to);
   best.perRank = best.inside.empty() ? 0 : x;
   return best;
@@ -165,12 +185,21 @@ double reduceBound(const Fabric& f) {
   // A tree of min-cuts (Gusfield): cutting it at its weak edges divides the ranks where the machine is weak.
   std::vector<int> parent(n, 0);
   std::vector<double> weight(n, 0);
+  const std::vector<int> twin = twinsOf(f);
+  std::vector<double> ownLinks(n, 0);
+  for (const Fabric::Edge& e : f.edges)
+    if (e.from < n) ownLinks[e.from] += e.gbps;
   for (int r = 1; r < n; ++r) {
+    if (twin[r] != r) {
+      parent[r] = twin[r];
+      weight[r] = ownLinks[r];
+      continue;
+    }
     flow.setCapacity(give[r], kMuch);
     flow.setCapacity(take[parent[r]], kMuch);
     weight[r] = flow.run(source, sink);
     for (int q = r + 1; q < n; ++q)
-      if (parent[q] == parent[r] && flow.onSourceSide(q)) parent[q] = r;
+      if (twin[q] == q && parent[q] == parent[r] && flow.onSourceSide(q)) parent[q] = r;
     flow.setCapacity(give[r], 0);
     flow.setCapacity(take[parent[r]], 0);
   }
@@ -185,13 +214,23 @@ double reduceBound(const Fabric& f) {
     return ways;
   };
   double best = std::numeric_limits<double>::infinity();
+  std::vector<double> alone(n, -1);  // ways into one rank, once known
   auto consider = [&](const std::vector<int>& partOf, int parts) {
     if (parts * f.machines < 2) return;
     double sum = 0;
-    for (int p = 0; p < parts; ++p) {
-      std::vector<char> part(n, 0);
-      for (int r = 0; r < n; ++r) part[r] = partOf[r] == p;
-      sum += into(part);
+    std::vector<std::vector<int>> members(parts);
+    for (int r = 0; r < n; ++r) members[partOf[r]].push_back(r);
+    for (const std::vector<int>& ranks : members) {
+      double* known = ranks.size() == 1 ? &alone[twin[ranks[0]]] : nullptr;
+      if (known == nullptr || *known < 0) {
+        std::vector<char> part(n, 0);
+        for (int r : ranks) part[r] = 1;
+        const double ways = into(part);
+        if (known != nullptr) *known = ways;
+        sum += ways;
+      } else {
+        sum += *known;
+      }
     }
     best = std::min(best, f.machines * sum / (2.0 * (f.machines * parts - 1)));
   };
@@ -215,9 +254,9 @@ double reduceBound(const Fabric& f) {
     consider(partOf, parts);
     if (++divisions == 8) break;
   }
-  std::vector<int> alone(n);
-  for (int r = 0; r < n; ++r) alone[r] = r;
-  consider(alone, n);
+  std::vector<int> each(n);
+  for (int r = 0; r < n; ++r) each[r] = r;
+  consider(each, n);
   return best;
 }
 

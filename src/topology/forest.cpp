@@ -546,7 +546,13 @@ ChannelGraph searchForest(const Graph& graph, const Fabric& fabric, const Bounds
   g.pattern = Pattern::Forest;
   g.nodes = fabric.machines;
   if (bounds.perRank <= 0 || fabric.totalDemand() < 2) return g;
-  if (fabric.ranks > options.exactUpTo || !packForest(fabric, bounds.perRank, options, g.trees)) {
+  constexpr int kHostsByRank = 9;  // larger host machines by NUMA node, where that is as good
+  if (graph.hostRanks && fabric.ranks > kHostsByRank &&
+      (!groupedForest(graph, fabric.machines, options, g.trees) ||
+       g.totalGbps() < options.enough * bounds.allGather))
+    g.trees.clear();
+  if (g.trees.empty() &&
+      (fabric.ranks > options.exactUpTo || !packForest(fabric, bounds.perRank, options, g.trees))) {
     g.trees.clear();
     if (!groupedForest(graph, fabric.machines, options, g.trees) &&
         !crossbarForest(graph, fabric, bounds, options, g.trees))

@@ -21,6 +21,13 @@ constexpr double nvlinkGBps(int sm) {
   return 20.0;
 }
 
+/// One Infinity Fabric (XGMI) link by the GPU's name, the figures RCCL plans with.
+constexpr double xgmiGBps(std::string_view gcn) {
+  if (gcn.find("90a") != gcn.npos || gcn == "910") return 36.0;
+  if (gcn.find("94") != gcn.npos || gcn.find("95") != gcn.npos) return 48.0;
+  return 24.0;
+}
+
 /// Between the NUMA nodes of one machine.
 inline double interCpuGBps(const Node& cpu) {
   switch (cpu.arch) {

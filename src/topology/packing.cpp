@@ -12,6 +12,7 @@ namespace {
 constexpr double kNoWay = 1e12;
 constexpr double kSteepness = 10;  // price of a full link over an empty one: e^10
 constexpr double kBetter = 1 + 1e-7;
+constexpr int kHostsByRank = 9;  // up to so many cores their order is searched for one by one
 }  // namespace
 
 HopLoads::HopLoads(const Graph& graph, const Paths& paths, bool withNets)
@@ -55,7 +56,7 @@ void HopLoads::add(size_t slot, const Paths& paths, int from, int to, int shared
   types_[slot] = path.type;
   if (path.type == PathType::Dis) return;
   size_t first = pool_.size();
-  for (const LinkLoad& l : paths.loads(from, to)) pool_.push_back(l);
+  paths.appendLoads(from, to, pool_);
   if (sharedWire >= 0) pool_.push_back({sharedWire, 1.0});
   slots_[slot] = {first, pool_.size()};
   reachable_[slot] = 1;
@@ -87,7 +88,9 @@ class Packer {
         request_(request),
         loads_(hops.capacities().size(), 0.0),
         prices_(loads_.size()) {
-    const int n = hops.ranks();
+    if (graph.hostRanks && hops.ranks() > kHostsByRank) numaNodes();
+    const int n = numaNodes_.empty() ? hops.ranks() : static_cast<int>(numaNodes_.size());
+    for (int r = 0; r < n; ++r) stops_.push_back({r});
     tour_.count = n;
     tour_.hop.resize(static_cast<size_t>(n) * n);
     tour_.entry.resize(n);
@@ -110,6 +113,7 @@ class Packer {
     }
     if (request_.pattern != Pattern::Ring && !request_.inter && hops_.ranks() <= request_.maxChannels)
       tryRotations(best);
+    trySeed(best);
     if (done(best)) return best;
     size_t widest = current_.orders.size();
     for (size_t channels : {best.orders.size(), widest}) {
@@ -125,7 +129,7 @@ class Packer {
           keepIfBetter(best);
           if (done(best)) return best;
         }
-        if (best.total() <= before * kBetter && pass > 0) break;
+        if (best.total() <= before * kBetter && (pass > 0 || tour_.count > 9)) break;
       }
       if (fixed || channels == widest) break;
     }
@@ -153,6 +157,16 @@ class Packer {
       std::rotate(order.begin(), order.begin() + 1, order.end());
     }
     restore(rotated);
+    keepIfBetter(best);
+    restore(before);
+  }
+
+  void trySeed(Packed& best) {
+    if (request_.seed == nullptr || request_.seed->orders.empty() ||
+        static_cast<int>(request_.seed->orders.size()) > request_.maxChannels)
+      return;
+    Packed before = current_;
+    restore(*request_.seed);
     keepIfBetter(best);
     restore(before);
   }
@@ -239,16 +253,63 @@ class Packer {
     return x < 0 || y < 0 || x == y;
   }
 
+  /// Cores hang on their NUMA node as on a tree: an order that visits each node once, and in it each L3 once,
+  /// is best for any prices. So only the order of the NUMA nodes is searched for.
+  void numaNodes() {
+    std::map<int, std::map<int, std::vector<int>>> found;
+    for (int r = 0; r < hops_.ranks(); ++r) {
+      int cache = -1;
+      int at = graph_.ranks[r];
+      for (int step = 0; step < 2 && graph_.nodes[at].type != NodeType::Cpu; ++step) {
+        for (int l : graph_.nodes[at].out) {
+          const NodeType type = graph_.nodes[graph_.links[l].to].type;
+          if (type != NodeType::Cpu && (type != NodeType::Cache || step > 0)) continue;
+          at = graph_.links[l].to;
+          if (type == NodeType::Cache) cache = at;
+          break;
+        }
+      }
+      if (graph_.nodes[at].type != NodeType::Cpu) return;
+      found[at][cache].push_back(r);
+    }
+    for (auto& [cpu, caches] : found) {
+      numaNodes_.emplace_back();
+      for (auto& [cache, ranks] : caches) numaNodes_.back().push_back(std::move(ranks));
+    }
+  }
+
+  /// What the k-th order visits in one piece: ranks, or NUMA nodes, each begun elsewhere than in the order
+  /// before.
+  void setStops(size_t k) {
+    for (size_t n = 0; n < numaNodes_.size(); ++n) {
+      const auto& caches = numaNodes_[n];
+      stops_[n].clear();
+      for (size_t c = 0; c < caches.size(); ++c) {
+        const auto& ranks = caches[(c + k) % caches.size()];
+        const size_t turn = k / caches.size();
+        for (size_t r = 0; r < ranks.size(); ++r) stops_[n].push_back(ranks[(r + turn) % ranks.size()]);
+      }
+    }
+  }
+  std::vector<int> expanded(const std::vector<int>& tour) const {
+    std::vector<int> order;
+    for (int s : tour) order.insert(order.end(), stops_[s].begin(), stops_[s].end());
+    return order;
+  }
+
   bool choose(size_t k, std::vector<int>& order, std::pair<int, int>& nets) {
-    const int n = hops_.ranks();
+    const int n = static_cast<int>(stops_.size());
     setPrices();
+    setStops(k);
     for (int a = 0; a < n; ++a)
       for (int b = 0; b < n; ++b)
-        tour_.hop[static_cast<size_t>(a) * n + b] = a == b ? kNoWay : price(hops_.hop(a, b));
+        tour_.hop[static_cast<size_t>(a) * n + b] =
+            a == b ? kNoWay : price(hops_.hop(stops_[a].back(), stops_[b].front()));
     hints_.clear();
     if (n > 9 && !current_.orders.empty()) {
-      hints_.push_back(current_.orders.back());
-      hints_.push_back(std::vector<int>(current_.orders.back().rbegin(), current_.orders.back().rend()));
+      const std::vector<int>& last = numaNodes_.empty() ? current_.orders.back() : lastTour_;
+      hints_.push_back(last);
+      hints_.push_back(std::vector<int>(last.rbegin(), last.rend()));
     }
     std::vector<int> fileOrder(n);
     for (int i = 0; i < n; ++i) fileOrder[i] = i;
@@ -257,8 +318,11 @@ class Packer {
     if (!request_.inter) {
       std::fill(tour_.entry.begin(), tour_.entry.end(), 0.0);
       std::fill(tour_.exit.begin(), tour_.exit.end(), 0.0);
-      order = cheapestOrder(tour_, hints_);
-      return tour_.cost(order) < kNoWay;
+      std::vector<int> tour = cheapestOrder(tour_, hints_);
+      order = expanded(tour);
+      const bool possible = tour_.cost(tour) < kNoWay;
+      lastTour_ = std::move(tour);
+      return possible;
     }
     return chooseWithNets(k, order, nets);
   }
@@ -266,7 +330,7 @@ class Packer {
   /// NICs in and out are part of the choice. With free NICs the cheapest for each end rank is independent of
   /// the order between; where in and out are bound to each other, each binding is tried.
   bool chooseWithNets(size_t k, std::vector<int>& order, std::pair<int, int>& nets) {
-    const int n = hops_.ranks();
+    const int n = static_cast<int>(stops_.size());
     const bool chain = request_.pattern != Pattern::Ring;
     std::vector<std::pair<int, int>> bindings;  // in and out, -1 for any
     if (!request_.fixedNets.empty()) {
@@ -290,13 +354,15 @@ class Packer {
       if (cost >= best) return;
       best = cost;
       nets = {inOf[candidate.front()], outOf[chain ? candidate.front() : candidate.back()]};
-      order = std::move(candidate);
+      order = expanded(candidate);
+      lastTour_ = std::move(candidate);
     };
     if (chain) {
       std::fill(exit.begin(), exit.end(), 0.0);
       for (auto [in, out] : bindings)
         for (int r = 0; r < n; ++r) {
-          double cost = price(hops_.in(in, r)) + price(hops_.out(r, out));
+          const int first = stops_[r].front();
+          double cost = price(hops_.in(in, first)) + price(hops_.out(first, out));
           if (cost < entry[r]) {
             entry[r] = cost;
             inOf[r] = in;
@@ -311,7 +377,7 @@ class Packer {
         entry[r] = exit[r] = kNoWay;
         for (int net = 0; net < hops_.nets(); ++net) {
           if ((in < 0 || in == net)) {
-            double cost = price(hops_.in(net, r));
+            double cost = price(hops_.in(net, stops_[r].front()));
             if (cost < entry[r]) {
               entry[r] = cost;
               inOf[r] = net;
@@ -320,7 +386,7 @@ class Packer {
           bool allowed =
               out == -1 || out == net || (out <= -2 && sameRail(-2 - out, net) && samePlane(-2 - out, net));
           if (allowed) {
-            double cost = price(hops_.out(r, net));
+            double cost = price(hops_.out(stops_[r].back(), net));
             if (cost < exit[r]) {
               exit[r] = cost;
               outOf[r] = net;
@@ -340,6 +406,9 @@ class Packer {
   std::vector<double> loads_;
   std::vector<double> prices_;
   TourProblem tour_;
+  std::vector<std::vector<std::vector<int>>> numaNodes_;  ///< by NUMA node and L3; empty: orders of ranks
+  std::vector<std::vector<int>> stops_;
+  std::vector<int> lastTour_;  ///< over stops
   std::vector<std::vector<int>> hints_;
 };
 

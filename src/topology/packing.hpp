@@ -60,6 +60,15 @@ class HopLoads {
   std::vector<double> capacities_;
 };
 
+struct Packed {
+  std::vector<std::vector<int>> orders;
+  std::vector<std::pair<int, int>> nets;
+  double perChannel = 0;
+  int bottleneck = -1;  ///< index into capacities
+
+  double total() const { return perChannel * static_cast<double>(orders.size()); }
+};
+
 struct PackRequest {
   Pattern pattern =
       Pattern::Ring;  ///< Ring or Tree (a chain; between machines, in and out by the NIC of its first rank)
@@ -70,15 +79,7 @@ struct PackRequest {
   /// Fixed NICs by channel (in, out), for machines whose neighbours decide; then exactly these channels are
   /// made.
   std::vector<std::pair<int, int>> fixedNets;
-};
-
-struct Packed {
-  std::vector<std::vector<int>> orders;
-  std::vector<std::pair<int, int>> nets;
-  double perChannel = 0;
-  int bottleneck = -1;  ///< index into capacities
-
-  double total() const { return perChannel * static_cast<double>(orders.size()); }
+  const Packed* seed = nullptr;  ///< channels that are known to be possible: the result is not worse
 };
 
 Packed pack(const Graph& graph, const HopLoads& loads, const PackRequest& request);

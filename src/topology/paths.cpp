@@ -253,6 +253,12 @@ void Paths::chooseLocalGpus() {
 }
 
 std::vector<LinkLoad> Paths::loads(int fromNode, int toNode) const {
+  std::vector<LinkLoad> loads;
+  appendLoads(fromNode, toNode, loads);
+  return loads;
+}
+
+void Paths::appendLoads(int fromNode, int toNode, std::vector<LinkLoad>& loads) const {
   const Path& path = between(fromNode, toNode);
   bool fromGpu = graph_.nodes[fromNode].type == NodeType::Gpu;
   double pci = 1.0;
@@ -262,8 +268,6 @@ std::vector<LinkLoad> Paths::loads(int fromNode, int toNode) const {
       if (n.type == NodeType::Cpu && n.arch == CpuArch::X86 && n.vendor == CpuVendor::Intel)
         pci = kIntelP2pOverhead;
     }
-  std::vector<LinkLoad> loads;
-  loads.reserve(path.links.size());
   for (int l : path.links) {
     const Link& link = graph_.links[l];
     const Node& to = graph_.nodes[link.to];
@@ -275,7 +279,6 @@ std::vector<LinkLoad> Paths::loads(int fromNode, int toNode) const {
     loads.push_back({l, factor});
     if (back > 0) loads.push_back({graph_.reverseOf(l), back});
   }
-  return loads;
 }
 
 }  // namespace tutti::topology

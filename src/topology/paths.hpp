@@ -49,6 +49,7 @@ class Paths {
   const Path& between(int fromNode, int toNode) const { return paths_[at(fromNode, toNode)]; }
   /// Loads of a transfer along that path, with what Intel's root complex and reads of old GPUs cost on top.
   std::vector<LinkLoad> loads(int fromNode, int toNode) const;
+  void appendLoads(int fromNode, int toNode, std::vector<LinkLoad>& loads) const;
   bool gdrAllowed(int rankNode, int netNode, bool read) const;
   /// The NUMA node nearest to that rank, -1 when it hangs nowhere.
   int localCpu(int node) const;

@@ -52,14 +52,15 @@ double simpleBound(const Graph& graph, const HopLoads& hops, bool ring) {
   for (int a = 0; a < n; ++a) {
     std::set<int> firsts;
     double out = 0;
-    for (int b = 0; b < n; ++b) {
+    if (graph.hostRanks)
+      for (int l : graph.nodes[graph.ranks[a]].out) out += graph.links[l].gbps;
+    for (int b = 0; b < n && !graph.hostRanks; ++b) {
       if (a == b || !hops.possible(hops.hop(a, b)) || hops.hop(a, b).empty()) continue;
       if (firsts.insert(hops.hop(a, b)[0].link).second) out += hops.capacities()[hops.hop(a, b)[0].link];
     }
     least = std::min(least, out);
     sum += out;
   }
-  (void)graph;
   return ring ? least : sum / std::max(1, n - 1);
 }
 
@@ -104,7 +105,7 @@ void splitChannels(ChannelGraph& g, double limit, const Settings& settings) {
 }
 
 ChannelGraph searchOrders(const Graph& graph, const HopLoads& hops, const Settings& settings, int nodes,
-                          Pattern pattern) {
+                          Pattern pattern, Packed& rings) {
   ChannelGraph g;
   g.pattern = pattern;
   g.nodes = nodes;
@@ -114,7 +115,13 @@ ChannelGraph searchOrders(const Graph& graph, const HopLoads& hops, const Settin
   request.sameNic = settings.crossNic == 0;
   request.maxChannels = settings.maxChannels;
   if (nodes == 1) request.enough = simpleBound(graph, hops, pattern == Pattern::Ring);
+  // A ring cut open is a chain; its NICs, one in and one out, must be the first rank's own.
+  if (pattern == Pattern::Tree) {
+    for (auto& [in, out] : rings.nets) out = in;
+    if (static_cast<int>(rings.orders.size()) <= request.maxChannels) request.seed = &rings;
+  }
   Packed packed = pack(graph, hops, request);
+  if (pattern == Pattern::Ring) rings = packed;
   // More channels are wanted: each order is repeated. Where that would be more than allowed, fewer orders
   // are.
   while (!packed.orders.empty()) {
@@ -169,20 +176,44 @@ ChannelGraph searchNvls(const Graph& graph, const Paths& paths, const HopLoads& 
   if (nodes == 1) {
     for (int r = 0; r < std::min(n, kMaxHeads); ++r) g.orders.push_back({r});
   } else {
-    std::set<int> heads;
+    // Stars run at one speed: those over narrow NICs are left out where the wide ones alone carry more.
+    std::vector<std::pair<double, int>> nets;
     for (int net = 0; net < hops.nets(); ++net) {
-      int head = paths.localGpuOfNet()[static_cast<size_t>(net)];
-      if (head < 0 || hops.inType(net, head) > PathType::Pxn || g.channels() == kMaxHeads) continue;
-      if (!heads.insert(head).second) continue;
+      const int head = paths.localGpuOfNet()[static_cast<size_t>(net)];
+      if (head < 0 || hops.inType(net, head) > PathType::Pxn) continue;
+      const int nic = graph.nets[static_cast<size_t>(net)];
+      nets.emplace_back(-std::min({paths.between(nic, graph.ranks[head]).gbps, graph.nodes[nic].netGbps,
+                                   paths.between(graph.ranks[head], nic).gbps}),
+                        net);
+    }
+    std::stable_sort(nets.begin(), nets.end());
+    std::set<int> heads;
+    size_t best = 0;
+    for (auto [width, net] : nets) {
+      const int head = paths.localGpuOfNet()[static_cast<size_t>(net)];
+      if (g.channels() == kMaxHeads || !heads.insert(head).second) continue;
       g.orders.push_back({head});
       g.nets.push_back({net, net});
+      addChannelLoads(hops, Pattern::Tree, g.orders.back(), g.nets.back(), 0, 1, netLoads);
+      double speed = 1e18;
+      for (size_t l = 0; l < netLoads.size(); ++l)
+        if (netLoads[l] > 1e-9) speed = std::min(speed, hops.capacities()[l] / netLoads[l]);
+      if (speed * static_cast<double>(g.orders.size()) < g.interGbps * static_cast<double>(best) * (1 + 1e-9))
+        continue;
+      best = g.orders.size();
+      g.interGbps = speed;
     }
     if (g.orders.empty()) return g;
-    for (int c = 0; c < g.channels(); ++c)
-      addChannelLoads(hops, Pattern::Tree, g.orders[c], g.nets[c], 0, 1, netLoads);
-    g.interGbps = 1e18;
-    for (size_t l = 0; l < netLoads.size(); ++l)
-      if (netLoads[l] > 1e-9) g.interGbps = std::min(g.interGbps, hops.capacities()[l] / netLoads[l]);
+    g.orders.resize(best);
+    g.nets.resize(best);
+    std::vector<size_t> byNet(best);
+    for (size_t c = 0; c < best; ++c) byNet[c] = c;
+    std::sort(byNet.begin(), byNet.end(), [&](size_t a, size_t b) { return g.nets[a] < g.nets[b]; });
+    ChannelGraph sorted = g;
+    for (size_t c = 0; c < best; ++c) {
+      g.orders[c] = sorted.orders[byNet[c]];
+      g.nets[c] = sorted.nets[byNet[c]];
+    }
   }
   // Every rank sends its part to the switch for each head, and the head takes one part more.
   g.intraGbps = narrowest / (g.channels() + 1);
@@ -207,8 +238,9 @@ std::vector<ChannelGraph> searchChannels(const Graph& graph, const Paths& paths,
     found.push_back(alone);
     return found;
   }
+  Packed rings;
   for (Pattern pattern : {Pattern::Ring, Pattern::Tree}) {
-    ChannelGraph g = searchOrders(graph, hops, settings, nodes, pattern);
+    ChannelGraph g = searchOrders(graph, hops, settings, nodes, pattern, rings);
     if (!g.orders.empty()) found.push_back(std::move(g));
   }
   ChannelGraph nvls = searchNvls(graph, paths, hops, nodes);

@@ -124,7 +124,7 @@ class Improver {
   }
 
   bool step(int i) {
-    double bestGain = 1e-12;
+    double bestGain = 1e-9 * (forward_[n_ - 1] + backward_[n_ - 1]);  // less is rounding
     int bj = -1;
     int bk = -1;
     const double left = i > 0 ? h(o_[i - 1], o_[i]) : intoFirst(o_[0]);

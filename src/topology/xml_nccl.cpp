@@ -53,8 +53,9 @@ class Builder {
       return XmlReader(root, file_)
           .error("a topology file starts with <system>, or with <topology> when hwloc wrote it");
     TUTTI_ASSIGN(int64_t version, XmlReader(root, file_).integerOr("version", 1, 0, 1000));
-    if (version != 1)
-      return XmlReader(root, file_).error(fmt::format("version {} is not known, only 1", version));
+    // 2 is RCCL's: the same with <xgmi> for <nvlink>.
+    if (version != 1 && version != 2)
+      return XmlReader(root, file_).error(fmt::format("version {} is not known, only 1 and 2", version));
     bare_ = !anyGpuHasRank(root);
     for (const XmlElement& c : root.children) {
       if (c.name == "cpu")
@@ -71,9 +72,10 @@ class Builder {
  private:
   struct Deferred {
     const XmlElement* element;
-    int node;  // GPU for nvlink and c2c, PCI switch for pcilink
+    int node;  // GPU for nvlink, xgmi and c2c, PCI switch for pcilink
     int cpu;
     int host;
+    double gbps = 0;  // of one link
   };
 
   static bool anyGpuHasRank(const XmlElement& e) {
@@ -193,10 +195,12 @@ class Builder {
     TUTTI_ASSIGN(std::string busText, reader.text("busid"));
     auto bus = parseBusId(busText);
     if (!bus.ok()) return reader.error(bus.error().message());
-    if (!seenBuses_.insert({host, *bus}).second)
-      return reader.error(fmt::format("bus id {} appears twice", busText));
     std::string_view cls = e.get("class");
-    if (cls.empty()) return reader.error("attribute class is missing");
+    if (cls.empty() && e.children.empty()) {
+      warn(e, fmt::format("{} has no class: what it is is not known until it is probed, it is not used",
+                          busText));
+      return {};
+    }
     std::string_view widthText = e.get("link_width");
     int64_t width = 0;
     if (!widthText.empty()) {
@@ -207,8 +211,16 @@ class Builder {
 
     const XmlElement* gpuElement = e.child("gpu");
     const XmlElement* nicElement = e.child("nic");
-    if (gpuElement || (startsWith(cls, "0x03") && !nicElement))
-      return addGpus(e, *bus, device, gbps, parent, cpu, host);
+    const bool isGpu = gpuElement || (startsWith(cls, "0x03") && !nicElement);
+    if (!seenBuses_.insert({host, *bus}).second) {
+      // Links name GPUs by bus id, so those must differ. Of switches and NICs, files of real machines have
+      // such.
+      const auto taken = busNodes_.find({host, *bus});
+      if (isGpu || (taken != busNodes_.end() && graph_.nodes[taken->second].type == NodeType::Gpu))
+        return reader.error(fmt::format("bus id {} appears twice", busText));
+      warn(e, fmt::format("bus id {} appears twice: taken for two devices", busText));
+    }
+    if (isGpu) return addGpus(e, *bus, device, gbps, parent, cpu, host);
     if (nicElement || startsWith(cls, "0x02")) return addPciNic(e, nicElement, *bus, gbps, parent, host);
     if (startsWith(cls, "0x068000")) return {};  // an NVSwitch's own PCI entry; its NVLinks hang on the GPUs
 
@@ -281,14 +293,16 @@ class Builder {
       gpu.sm = static_cast<int>(sm);
       gpu.gdr = gdr != 0;
       gpu.name = fmt::format("GPU {}", rank);
-      if (sm == 0)
+      if (sm == 0 && c.child("nvlink") != nullptr)
         warn(c, fmt::format("GPU {} has no sm: NVLinks count as {} GB/s each", rank, nvlinkGBps(0)));
       int node = add(std::move(gpu));
       if (linksOf) continue;  // GPUs that share a device share its NVLinks, which the first one lists
       linksOf = &c;
       for (const XmlElement& l : c.children) {
         if (l.name == "nvlink" || l.name == "c2c")
-          gpuLinks_.push_back({&l, node, cpu, host});
+          gpuLinks_.push_back({&l, node, cpu, host, nvlinkGBps(static_cast<int>(sm))});
+        else if (l.name == "xgmi")
+          gpuLinks_.push_back({&l, node, cpu, host, xgmiGBps(c.get("gcn"))});
         else
           unknown(l);
       }
@@ -348,17 +362,23 @@ class Builder {
       net.host = host;
       TUTTI_ASSIGN(net.id, reader.integer("dev", 0, 1 << 20));
       net.dev = static_cast<int>(net.id);
-      if (!seenNets_.insert({host, net.id}).second)
-        return reader.error(fmt::format("net dev {} appears twice", net.id));
       net.name = c.get("name");
       if (net.name.empty()) net.name = fmt::format("net {}", net.id);
-      TUTTI_ASSIGN(int64_t mbps, reader.integerOr("speed", 0, -1, 100'000'000));
+      TUTTI_ASSIGN(int64_t mbps, reader.integerOr("speed", 0, -1, 1'000'000'000));
       if (mbps <= 0) warn(c, fmt::format("{} reports no speed: 10 Gb/s is assumed", net.name));
       net.netGbps = mbps <= 0 ? kNetDefaultGBps : static_cast<double>(mbps) / 8000.0;
       TUTTI_ASSIGN(int64_t port, reader.integerOr("port", 0, -1, 65535));
       TUTTI_ASSIGN(net.latencyUs, reader.realOr("latency", 0, 0, 1e9));
       TUTTI_ASSIGN(int64_t gdr, reader.integerOr("gdr", 0, 0, 1));
       TUTTI_ASSIGN(net.asic, reader.hex("guid", static_cast<uint64_t>(net.id) | 1ull << 62));
+      auto [other, isNew] = seenNets_.try_emplace({host, net.id}, net.name, net.asic);
+      if (!isNew) {
+        if (other->second.first == net.name || other->second.second == net.asic)
+          return reader.error(fmt::format("net dev {} appears twice", net.id));
+        warn(c, fmt::format("net dev {} appears twice, as {} and as {}: the latter gets a number of its own",
+                            net.id, other->second.first, net.name));
+        renumber_.push_back(static_cast<int>(graph_.nodes.size()));
+      }
       TUTTI_ASSIGN(int64_t rail, reader.integerOr("rail", -1, -1, 1 << 20));
       TUTTI_ASSIGN(int64_t plane, reader.integerOr("plane", -1, -1, 1 << 20));
       net.port = static_cast<int>(port);
@@ -383,9 +403,16 @@ class Builder {
         continue;
       }
       TUTTI_ASSIGN(int64_t count, reader.integer("count", 1, 1000));
-      TUTTI_ASSIGN(std::string cls, reader.text("tclass"));
-      double gbps = static_cast<double>(count) * nvlinkGBps(graph_.nodes[d.node].sm);
-      if (startsWith(cls, "0x03")) {
+      std::string cls(d.element->get("tclass"));
+      if (cls.empty()) {
+        auto target = parseBusId(d.element->get("target"));
+        cls = target.ok() && busNodes_.contains({d.host, *target}) ? "0x03" : "0x068000";
+        warn(*d.element, fmt::format("NVLink without tclass: taken to lead to {}",
+                                     cls == "0x03" ? "the GPU of that bus id" : "an NVSwitch"));
+      }
+      double gbps = static_cast<double>(count) * d.gbps;
+      // 0x03: display, 0x12: processing accelerator; what AMD's GPUs are.
+      if (startsWith(cls, "0x03") || startsWith(cls, "0x12")) {
         TUTTI_ASSIGN(std::string target, reader.text("target"));
         auto bus = parseBusId(target);
         if (!bus.ok()) return reader.error(bus.error().message());
@@ -432,10 +459,14 @@ class Builder {
         graph_.connectBoth(d.node, peer->second, LinkType::Loc, kLocalGBps);
       }
     }
-    int dev = 0;
+    auto freeDev = [&](int host, const std::string& name) {
+      int dev = 0;
+      while (!seenNets_.try_emplace({host, dev}, name, 0).second) ++dev;
+      return dev;
+    };
+    for (int n : renumber_) graph_.nodes[n].id = graph_.nodes[n].dev = freeDev(graph_.nodes[n].host, "");
     for (const Deferred& d : bareNics_) {
-      while (seenNets_.contains({d.host, dev})) ++dev;
-      seenNets_.insert({d.host, dev});
+      const int dev = freeDev(d.host, "");
       Node net;
       net.type = NodeType::Net;
       net.host = d.host;
@@ -489,7 +520,8 @@ class Builder {
   std::map<uint64_t, int> hostOf_;
   std::set<std::pair<int, int64_t>> seenCpus_;
   std::set<std::pair<int, int64_t>> seenBuses_;
-  std::set<std::pair<int, int64_t>> seenNets_;
+  std::map<std::pair<int, int64_t>, std::pair<std::string, uint64_t>> seenNets_;  // name and GUID
+  std::vector<int> renumber_;                                                     // NICs whose dev was taken
   std::set<std::pair<int, int64_t>> seenCores_;
   std::set<int> seenRanks_;
   std::set<std::string> unknownTags_;

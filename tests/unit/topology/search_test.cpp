@@ -165,6 +165,86 @@ TEST(Search, RandomMachinesAreFeasibleAndBelowTheBound) {
   }
 }
 
+TEST(Search, TreesAreNotSlowerThanRings) {
+  // A ring cut open is a chain.
+  for (uint32_t seed = 1; seed <= 40; ++seed) {
+    auto t = readTopologyText(randomMachine(seed), "random");
+    ASSERT_TRUE(t.ok()) << t.error().message();
+    for (int nodes : {1, 2}) {
+      auto a = analyse(t->graph, {}, nodes, true);
+      ASSERT_TRUE(a.ok()) << a.error().message();
+      double ring = 0;
+      double tree = 0;
+      for (const ChannelGraph& g : a->graphs) {
+        if (g.pattern == Pattern::Ring) ring = g.totalGbps();
+        if (g.pattern == Pattern::Tree) tree = g.totalGbps();
+      }
+      if (nodes == 1) EXPECT_GE(tree, ring * (1 - 1e-9)) << seed;
+    }
+  }
+}
+
+TEST(Search, StarsLeaveOutNicsThatHoldTheOthersBack) {
+  auto root = parseXml(*readFileBounded(dataPath("dgx-h100"), 1 << 20), "dgx");
+  ASSERT_TRUE(root.ok());
+  int net = 0;
+  auto narrow = [&](auto&& self, XmlElement& e) -> void {
+    if (e.name == "net" && net++ % 4 == 3) e.set("speed", "25000");
+    for (XmlElement& c : e.children) self(self, c);
+  };
+  narrow(narrow, *root);
+  auto t = readTopologyText(writeXml(*root), "dgx");
+  ASSERT_TRUE(t.ok()) << t.error().message();
+  auto a = analyse(t->graph, {}, 2, true);
+  ASSERT_TRUE(a.ok());
+  bool found = false;
+  for (const ChannelGraph& g : a->graphs) {
+    if (g.pattern != Pattern::Nvls) continue;
+    found = true;
+    EXPECT_GE(g.interGbps, 24);
+    EXPECT_GE(g.totalGbps(), 250) << "the wide NICs alone";
+    for (auto [in, out] : g.nets) EXPECT_GE(t->graph.nodes[t->graph.nets[in]].netGbps, 24);
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST(Search, LargeHostsAreWalkedNumaNodeByNumaNode) {
+  // 8 NUMA nodes of 4 L3 groups of 6 cores.
+  std::string xml = "<system version=\"1\">";
+  int core = 0;
+  for (int numa = 0; numa < 8; ++numa) {
+    xml += fmt::format("<cpu numaid=\"{}\" affinity=\"ff\" arch=\"x86_64\" vendor=\"AuthenticAMD\">", numa);
+    for (int l3 = 0; l3 < 4; ++l3) {
+      xml += fmt::format("<l3 id=\"{}\">", 4 * numa + l3);
+      for (int c = 0; c < 6; ++c) xml += fmt::format("<core cpu=\"{}\"/>", core++);
+      xml += "</l3>";
+    }
+    xml += "</cpu>";
+  }
+  auto t = readTopologyText(xml + "</system>", "host");
+  ASSERT_TRUE(t.ok()) << t.error().message();
+  for (int nodes : {1, 2}) {
+    auto a = analyse(t->graph, {}, nodes, true);
+    ASSERT_TRUE(a.ok()) << a.error().message();
+    EXPECT_TRUE(a->refused.empty()) << a->refused[0];
+    for (const ChannelGraph& g : a->graphs) {
+      if (g.pattern == Pattern::Forest) EXPECT_GE(g.totalGbps(), 0.95 * a->bounds.allGather) << nodes;
+      if (g.pattern != Pattern::Ring) continue;
+      for (const std::vector<int>& order : g.orders) {
+        int numaBorders = 0;
+        int cacheBorders = 0;
+        for (size_t i = 0; i < order.size(); ++i) {
+          const int next = order[(i + 1) % order.size()];
+          numaBorders += order[i] / 24 != next / 24;
+          cacheBorders += order[i] / 6 != next / 6;
+        }
+        EXPECT_EQ(numaBorders, 8);
+        EXPECT_EQ(cacheBorders, 32);
+      }
+    }
+  }
+}
+
 TEST(Search, RandomSettingsAreFeasibleAndFollowed) {
   for (uint32_t seed = 1; seed <= 60; ++seed) {
     std::mt19937 random(seed);

@@ -48,6 +48,71 @@ TEST(NcclXml, KeepsAndReportsUnknownTags) {
   EXPECT_NE(t->graph.warnings[0].find("tpu"), std::string::npos);
 }
 
+/// Whether some warning has that text.
+bool warned(const Graph& graph, const std::string& text) {
+  for (const std::string& w : graph.warnings)
+    if (w.find(text) != std::string::npos) return true;
+  return false;
+}
+
+TEST(NcclXml, WhatFilesOfRealMachinesGetWrongIsAWarning) {
+  auto gpu = [](int n, const std::string& links) {
+    return fmt::format(
+        "<pci busid=\"0000:{:02x}:00.0\" class=\"0x030200\" link_speed=\"16.0 GT/s PCIe\" link_width=\"16\">"
+        "<gpu dev=\"{}\" sm=\"90\" rank=\"{}\" gdr=\"1\">{}</gpu></pci>",
+        n + 1, n, n, links);
+  };
+  auto nic = [](const char* bus, const char* name, const char* guid) {
+    return fmt::format(
+        "<pci busid=\"{}\" class=\"0x020700\" link_speed=\"16.0 GT/s PCIe\" link_width=\"16\"><nic><net "
+        "name=\"{}\" dev=\"0\" speed=\"200000000\" port=\"1\" guid=\"{}\"/></nic></pci>",
+        bus, name, guid);
+  };
+  const std::string open = "<pci busid=\"0000:c5:00.0\" class=\"0x060400\">";
+  auto t = readTopologyText(
+      "<system version=\"1\"><cpu numaid=\"0\" arch=\"x86_64\" vendor=\"AuthenticAMD\">\n" + open +
+          gpu(0, "<nvlink target=\"0000:02:00.0\" count=\"2\"/>") + "</pci>\n" + open +
+          gpu(1, "<nvlink target=\"fffffff:ffff:ff\" count=\"4\"/>") + nic("0000:a0:00.0", "eth0", "0x1") +
+          nic("0000:c5:00.0", "mlx5_0", "0x2") + "</pci>\n<pci busid=\"0000:f0:00.0\"/>\n</cpu></system>",
+      "real.xml");
+  ASSERT_TRUE(t.ok()) << t.error().message();
+  const Graph& g = t->graph;
+  ASSERT_EQ(g.ranks.size(), 2u);
+  EXPECT_TRUE(warned(g, "real.xml:3: bus id 0000:c5:00.0 appears twice"));
+  EXPECT_TRUE(warned(g, "net dev 0 appears twice, as eth0 and as mlx5_0"));
+  EXPECT_TRUE(warned(g, "0000:f0:00.0 has no class"));
+  EXPECT_TRUE(warned(g, "without tclass"));
+  ASSERT_EQ(g.nets.size(), 2u);
+  EXPECT_EQ(g.nodes[g.nets[0]].dev, 0);
+  EXPECT_EQ(g.nodes[g.nets[1]].dev, 1);
+  EXPECT_DOUBLE_EQ(g.nodes[g.nets[1]].netGbps, 25000);
+  EXPECT_EQ(g.nvswitches.size(), 1u);
+  const int direct = g.findLink(g.ranks[0], g.ranks[1], LinkType::Nvl);
+  ASSERT_GE(direct, 0);
+  EXPECT_DOUBLE_EQ(g.links[direct].gbps, 41.2);
+}
+
+TEST(NcclXml, ReadsRcclsFiles) {
+  auto machine = [](const char* gcn) {
+    std::string text = "<system version=\"2\"><cpu numaid=\"0\" arch=\"x86_64\" vendor=\"AuthenticAMD\">";
+    for (int n = 0; n < 2; ++n)
+      text += fmt::format(
+          "<pci busid=\"0000:0{}:00.0\" class=\"0x120000\" link_speed=\"16 GT/s\" link_width=\"16\"><gpu "
+          "dev=\"{}\" sm=\"94\" gcn=\"{}\" rank=\"{}\" gdr=\"1\"><xgmi target=\"0000:0{}:00.0\" count=\"2\" "
+          "tclass=\"0x120000\"/></gpu></pci>",
+          n, n, gcn, n, 1 - n);
+    return readTopologyText(text + "</cpu></system>", "rccl.xml");
+  };
+  for (auto [gcn, gbps] : {std::pair("906", 48.0), {"gfx90a", 72.0}, {"910", 72.0}, {"gfx942", 96.0}}) {
+    auto t = machine(gcn);
+    ASSERT_TRUE(t.ok()) << t.error().message();
+    const int link = t->graph.findLink(t->graph.ranks[0], t->graph.ranks[1], LinkType::Nvl);
+    ASSERT_GE(link, 0) << gcn;
+    EXPECT_DOUBLE_EQ(t->graph.links[link].gbps, gbps) << gcn;
+    EXPECT_TRUE(t->graph.nvswitches.empty());
+  }
+}
+
 TEST(NcclXml, HostileFilesAreErrorsWithFileAndLine) {
   const std::string gpu =
       "<pci busid=\"0000:01:00.0\" class=\"0x030200\" link_speed=\"\" link_width=\"0\"><gpu dev=\"0\" "
@@ -68,7 +133,7 @@ TEST(NcclXml, HostileFilesAreErrorsWithFileAndLine) {
       {"hello", ":1:"},
       {"<system version=\"1\">", ":1:"},
       {"<system version=\"1\"><cpu></system>", ":1:"},
-      {"<system version=\"2\"/>", "version 2"},
+      {"<system version=\"3\"/>", "version 3"},
       {"<graphs version=\"1\"/>", "<system>"},
       {"<system version=\"1\"/>", "no <cpu>"},
       {"<!DOCTYPE a [<!ENTITY x \"yyyy\">]><system version=\"1\">&x;</system>", "entity"},
@@ -76,7 +141,6 @@ TEST(NcclXml, HostileFilesAreErrorsWithFileAndLine) {
       {std::string("<system\0 version=\"1\"/>", 22), "zero byte"},
       {machine(gpu + gpu), "appears twice"},
       {machine("<pci busid=\"zz\" class=\"0x060400\"/>"), ":3:"},
-      {machine("<pci busid=\"0000:01:00.0\"/>"), "class is missing"},
       {machine("<pci busid=\"1\" class=\"0x060400\" link_width=\"-16\"/>"), "not between"},
       {machine("<pci busid=\"1\" class=\"0x060400\" link_width=\"99999999999999999999\"/>"), "not between"},
       {machine("<pci busid=\"1\" class=\"0x060400\" link_width=\"x\"/>"), "not a whole number"},
