@@ -126,6 +126,8 @@ class Node : public LinkOwner, public std::enable_shared_from_this<Node> {
   // bring-up (node_join.cpp)
   void checkIn();
   void onRendezvousClosed(const std::string& why);
+  void watchDeaths(const std::set<int>& knownPids);
+  void suspectDuringJoin(const std::string& text);
   void onRendezvous(FrameType type, const SharedBytes& payload);
   void onReady(const ReadyMsg& message);
   bool enterTree(uint64_t commId);

@@ -5,6 +5,11 @@
 #include "core/log.hpp"
 
 namespace tutti::control {
+namespace {
+
+constexpr int64_t kLookForDeathsMs = 100;
+
+}  // namespace
 
 void Node::beginJoin(const UniqueIdFields& id, const CheckInMsg& checkIn, Deadline deadline,
                      std::shared_ptr<Done> done) {
@@ -13,6 +18,38 @@ void Node::beginJoin(const UniqueIdFields& id, const CheckInMsg& checkIn, Deadli
   rendezvousId_ = id;
   checkIn_ = checkIn;
   this->checkIn();
+  // A communicator of fewer ranks than there are processes may do without the one that died.
+  const JobDeaths& deaths = service_.jobDeaths();
+  if (removed_ || deaths.size() < 2 || nRanks_ < deaths.size()) return;
+  std::set<int> known;
+  for (const Death& death : deaths.read()) {
+    if (service_.hasMet(death.pid)) known.insert(death.pid);
+  }
+  watchDeaths(known);
+}
+
+/// Until bring-up is over: a process of this job that died before it came to the meeting place is known to
+/// the launcher only.
+void Node::watchDeaths(const std::set<int>& knownPids) {
+  if (joined_ || removed_) return;
+  for (const Death& death : service_.jobDeaths().read()) {
+    if (knownPids.contains(death.pid)) continue;
+    // Where the dead had come, the meeting place has more to say.
+    return suspectDuringJoin(
+        fmt::format("the process of rank {} (pid {}, as counted by the launcher) {} while the {} ranks were "
+                    "coming together",
+                    death.rank, death.pid, death.how, nRanks_));
+  }
+  service_.loop().callAfterMs(kLookForDeathsMs, [weak = weak_from_this(), knownPids] {
+    if (const auto self = weak.lock()) self->watchDeaths(knownPids);
+  });
+}
+
+void Node::suspectDuringJoin(const std::string& text) {
+  service_.loop().callAfterMs(kLookForDeathsMs, [weak = weak_from_this(), text] {
+    const auto self = weak.lock();
+    if (self && !self->joined_ && !self->removed_) self->failJoin(Error(Code::RemoteError, text), true);
+  });
 }
 
 void Node::checkIn() {

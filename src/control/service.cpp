@@ -106,6 +106,7 @@ Status Service::start() {
   if (params::isSet("NCCL_SOCKET_RETRY_CNT")) connectRetries_ = params::getInt("NCCL_SOCKET_RETRY_CNT");
   reportsProgress_ = params::getBool("NCCL_REPORT_CONNECT_PROGRESS");
   retrySleepMs_ = params::getInt("NCCL_SOCKET_RETRY_SLEEP_MSEC");
+  jobDeaths_ = JobDeaths::ofThisJob();
   acceptor_ = std::make_shared<Acceptor>(*this);
   const HostIdentity host = HostIdentity::local();
   randomBytes(self_.process);
@@ -371,6 +372,10 @@ void Service::retireLater(std::function<void()> retire) {
 std::shared_ptr<const Roster> Service::rosterOf(const SharedBytes& result) {
   if (auto roster = roster_.lock(); roster && rosterBytes_.lock() == result) return roster;
   auto roster = decodeRoster(result);
+  if (roster && jobDeaths_.size() > 0) {
+    for (const PeerInfo& peer : roster->peers)
+      if (peer.hostHash == self_.hostHash) met_.insert(peer.pid);
+  }
   rosterBytes_ = result;
   roster_ = roster;
   return roster;

@@ -9,9 +9,11 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 #include "control/event_loop.hpp"
+#include "control/job_deaths.hpp"
 #include "control/link.hpp"
 #include "control/roster.hpp"
 #include "control/socket_link.hpp"
@@ -71,6 +73,11 @@ class Service {
   /// Decoded once per process, not once per rank.
   std::shared_ptr<const Roster> rosterOf(const SharedBytes& result);
 
+  const JobDeaths& jobDeaths() const { return jobDeaths_; }
+  /// Whether a process of this host was in a communicator with this one: then its death is no news to the
+  /// user.
+  bool hasMet(int pid) const { return met_.contains(static_cast<uint32_t>(pid)); }
+
   // ---- connections
   /// A link to the service of `peer`, its first frame to be sent by the caller. Within the process: without
   /// sockets.
@@ -120,6 +127,8 @@ class Service {
   int64_t connectRetries_ = -1;
   int64_t retrySleepMs_ = 0;
   bool reportsProgress_ = false;
+  JobDeaths jobDeaths_;
+  std::set<uint32_t> met_;
   TrackedFd listener_;
   TrackedFd unixListener_;
   std::shared_ptr<Acceptor> acceptor_;

@@ -57,6 +57,42 @@ std::string mixed(int rank, int n, ncclComm_t comm) {
   return "";
 }
 
+/// The same calls in the same order on all ranks, but each rank puts its own runs of them into groups: what
+/// the ranks learn of each other's buffers must not depend on that.
+std::string grouped(int rank, int n, ncclComm_t comm) {
+  constexpr int kCalls = 8 * kTurns;
+  const size_t counts[] = {8'192, 30'000, 100'000};
+  std::mt19937 calls(kSeed);                                  // the same on all ranks
+  std::mt19937 own(kSeed + 1 + static_cast<uint32_t>(rank));  // of this rank alone
+  std::vector<std::unique_ptr<Part>> group;
+  size_t groupSize = 1;
+  for (int call = 0; call < kCalls; ++call) {
+    Operation o;
+    o.kind = ops::Kind::AllReduce;
+    o.count = counts[calls() % 3];
+    o.type = ncclFloat32;
+    o.op = ncclSum;
+    // Runs of calls in which all buffers are shared, and calls in which one rank's are not.
+    const bool allShared = calls() % 4 != 0;
+    const bool isPrivate = !allShared && static_cast<int>(calls() % static_cast<unsigned>(n)) == rank;
+    if (group.empty()) {
+      groupSize = 1 + own() % 6;
+      if (groupSize > 1) RANK_TRY(ncclGroupStart());
+    }
+    group.push_back(std::make_unique<Part>(o, rank, n, isPrivate ? MemoryKind::Private : MemoryKind::Shared));
+    group.back()->fill();
+    RANK_TRY(group.back()->issue(comm));
+    if (group.size() < groupSize && call + 1 < kCalls) continue;
+    if (groupSize > 1) RANK_TRY(ncclGroupEnd());
+    for (const auto& part : group) {
+      if (std::string wrong = part->check(); !wrong.empty())
+        return "group that ends with call " + std::to_string(call) + ": " + wrong;
+    }
+    group.clear();
+  }
+  return "";
+}
+
 class Reach : public testing::TestWithParam<int> {};
 
 TEST_P(Reach, Processes) {
@@ -64,6 +100,13 @@ TEST_P(Reach, Processes) {
 }
 TEST_P(Reach, Threads) {
   EXPECT_EQ(ranks::asThreads(GetParam(), mixed), "");
+}
+
+TEST_P(Reach, RanksGroupTheirCallsDifferentlyProcesses) {
+  EXPECT_EQ(ranks::asProcesses(GetParam(), grouped), "");
+}
+TEST_P(Reach, RanksGroupTheirCallsDifferentlyThreads) {
+  EXPECT_EQ(ranks::asThreads(GetParam(), grouped), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, Reach, testing::Values(2, 3, 5));

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -43,8 +44,9 @@ std::string describe(int status) {
 
 /// Our own variables are set anew, also where a rank of another run starts us.
 bool isOurs(std::string_view assignment) {
-  for (std::string_view name : {"TUTTI_RANK=", "TUTTI_SIZE=", "TUTTI_LOCAL_RANK=", "TUTTI_LOCAL_SIZE=",
-                                "TUTTI_RENDEZVOUS=", "TUTTI_RENDEZVOUS_SECRET=", "TUTTI_JOB="}) {
+  for (std::string_view name :
+       {"TUTTI_RANK=", "TUTTI_SIZE=", "TUTTI_LOCAL_RANK=", "TUTTI_LOCAL_SIZE=", "TUTTI_RENDEZVOUS=",
+        "TUTTI_RENDEZVOUS_SECRET=", "TUTTI_JOB=", "TUTTI_DEATHS="}) {
     if (assignment.starts_with(name)) return true;
   }
   return false;
@@ -101,7 +103,10 @@ Status Supervisor::prepare() {
   TUTTI_ASSIGN(uint16_t port, launch::portOf(listener->get()));
   TUTTI_ASSIGN(hub_, launch::Hub::create(std::move(listener).value(), secret, options_.ranks));
 
-  std::string mark = "TUTTI_JOB=" + launch::toHex(launch::randomBlock());
+  const std::string job = launch::toHex(launch::randomBlock());
+  const std::string mark = "TUTTI_JOB=" + job;
+  deaths_.reset(memfd_create("tutti-deaths", MFD_CLOEXEC));
+  if (deaths_) writeAll(deaths_.get(), job + "\n");
   plan_.command = options_.command;
   for (char** entry = environ; *entry; ++entry) {
     std::string_view assignment = *entry;
@@ -112,6 +117,8 @@ Status Supervisor::prepare() {
   }
   for (const auto& [name, value] : options_.environment) plan_.environment.push_back(name + "=" + value);
   plan_.environment.push_back(mark);
+  if (deaths_)
+    plan_.environment.push_back(fmt::format("TUTTI_DEATHS=/proc/{}/fd/{}", getpid(), deaths_.get()));
   plan_.environment.push_back(fmt::format("TUTTI_RENDEZVOUS={}:{}", host, port));
   plan_.environment.push_back("TUTTI_RENDEZVOUS_SECRET=" + launch::toHex(secret));
   if (options_.binding == Binding::Core) plan_.cpus = cpuOrder();
@@ -243,6 +250,7 @@ void Supervisor::reap() {
     if (found == ranks_.end()) continue;  // an orphan of a rank
     int rank = static_cast<int>(found - ranks_.begin());
     found->pid = 0;
+    noteDeath(rank, pid, status);
     ended.emplace_back(rank, status);
     // What it left in its group is ended with the run; the guard must know of it until then.
     if (kill(-pid, 0) != 0) guard_->setGroup(rank, 0);
@@ -251,6 +259,11 @@ void Supervisor::reap() {
   std::stable_partition(ended.begin(), ended.end(),
                         [](const auto& entry) { return WIFSIGNALED(entry.second); });
   for (auto [rank, how] : ended) onEnded(rank, how);
+}
+
+/// An orderly end is no death: a program may have fewer ranks than processes.
+void Supervisor::noteDeath(int rank, pid_t pid, int status) {
+  if (deaths_ && status != 0) writeAll(deaths_.get(), fmt::format("{} {} {}\n", rank, pid, describe(status)));
 }
 
 void Supervisor::onEnded(int rank, int status) {

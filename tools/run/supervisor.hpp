@@ -48,6 +48,7 @@ class Supervisor {
   void onStopSignal(int signal);
   void suspend();
   void signalAll(int signal);
+  void noteDeath(int rank, pid_t pid, int status);
   void stop(int signal, const std::string& why);
   void checkTime();
   int pollTimeoutMs() const;
@@ -62,6 +63,7 @@ class Supervisor {
   std::unique_ptr<Guard> guard_;
   std::unique_ptr<launch::Hub> hub_;
   UniqueFd signals_;
+  UniqueFd deaths_;  ///< what ranks read of each other's deaths: control/job_deaths.hpp
   std::vector<Rank> ranks_;
   State state_ = State::Running;
   Deadline timeout_ = Deadline::never();  // of --timeout

@@ -111,6 +111,7 @@ std::byte* HostEngine::bounce(int board, uint64_t slot, size_t bytes) {
 }
 
 void HostEngine::start(JobState& state) {
+  if (state.job->whenShared != nullptr && *state.job->sharedByAll) state.job = state.job->whenShared;
   const Job& job = *state.job;
   const Plan& plan = *job.plan;
   state.started = true;

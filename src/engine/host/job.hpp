@@ -40,6 +40,9 @@ struct Job {
   /// messages to be taken. Should a call differ now, the ranks that receive find out, and the sender hears of it
   /// in its next call.
   bool trusted = false;
+  /// The same job with another plan: played in place of this one if *sharedByAll is true when the job starts,
+  /// that is, when the jobs before it have been played. May be null.
+  const Job* whenShared = nullptr;
   int after = -1;  ///< index of the job in the same span that must be done before this one starts
 
   bool isP2p() const { return callNumber == 0; }
