@@ -476,12 +476,14 @@ ncclResult_t ncclCommGetUniqueId(ncclComm_t comm, ncclUniqueId* uniqueId);
 ncclResult_t ncclCommGrow(ncclComm_t comm, int nRanks, const ncclUniqueId* uniqueId, int rank,
                           ncclComm_t* newcomm, ncclConfig_t* config);
 
-/* Gives back the memory that comm can rebuild (in this version: none). flags: NCCL_SUSPEND_MEM. Until
- * ncclCommResume no collective is allowed. */
+/* Gives back the memory of buffers and connections: it comes again with the first calls after
+ * ncclCommResume. Until then no collective is allowed. All ranks call it, and it waits for all, if each rank
+ * is a process of its own; where a process has several ranks it only refuses calls. What users have allocated
+ * or registered is left alone. flags: NCCL_SUSPEND_MEM. */
 #define NCCL_SUSPEND_MEM 0x01
 ncclResult_t ncclCommSuspend(ncclComm_t comm, int flags);
 
-/* Takes it again. Suspend and Resume are called by all ranks. */
+/* Allows calls again. Suspend and Resume are called by all ranks. */
 ncclResult_t ncclCommResume(ncclComm_t comm);
 
 /* ---------------------------------------------------------------------------------------------------------

@@ -57,13 +57,13 @@ Status revoke(Communicator& comm) {
 }
 
 Status suspend(Communicator& comm) {
+  Turn turn(comm);
   TUTTI_TRY(comm.usable());
-  comm.suspend(true);
-  return {};
+  return comm.suspend();
 }
 
 Status resume(Communicator& comm) {
-  comm.suspend(false);
+  comm.resume();
   return comm.usable();
 }
 
@@ -85,7 +85,13 @@ uint64_t hashOf(const Communicator& comm) {
 
 MemoryUse memoryUseOf(const Communicator& comm) {
   MemoryUse use;
-  if (comm.linksIfStarted() != nullptr) use.persistent = comm.linksIfStarted()->segment().residentBytes();
+  if (const transport::Links* links = comm.linksIfStarted(); links != nullptr) {
+    const size_t all = links->segment().residentBytes();
+    const size_t payload = std::min(all, links->segment().payloadBytes());
+    const size_t spare = comm.spareBytes();
+    use.suspendable = comm.canGiveBack() ? payload + spare : 0;
+    use.persistent = all + spare - use.suspendable;
+  }
   use.suspended = comm.suspended();
   return use;
 }

@@ -21,6 +21,7 @@ namespace {
 constexpr int kMostBoardRanks = 64;
 /// CallRecord::kind of ncclCommFinalize, and its signature; collectives have small numbers.
 constexpr uint32_t kFinalizeRecord = 0xf1a11ce;
+constexpr uint32_t kSuspendRecord = 0x505be4d;  ///< the same of ncclCommSuspend
 
 /// What every rank tells the others when a communicator is made. Rank 0's settings hold for all.
 struct SelfInfo {
@@ -499,12 +500,39 @@ void Communicator::leave() {
   if (phase_.compare_exchange_strong(ready, Phase::Finalized, std::memory_order_acq_rel)) control_->leave();
 }
 
-Status Communicator::awaitAllFinalize() {
+bool Communicator::oneRankPerProcess() const {
   std::set<std::array<uint8_t, 16>> processes;
   for (int r = 0; r < nRanks_; ++r) {
-    if (!processes.insert(control_->peer(r).process).second) return {};
+    if (!processes.insert(control_->peer(r).process).second) return false;
   }
-  if (nRanks_ == 1) return {};
+  return true;
+}
+
+Status Communicator::suspend() {
+  if (canGiveBack()) {
+    // Recorded as a call, so that a rank that makes another one instead is found.
+    control::CallRecord record;
+    record.kind = kSuspendRecord;
+    record.signature = kSuspendRecord;
+    const uint64_t number = recordCall(record);
+    const int64_t timeoutMs = engine_->options().timeoutMs;
+    const control::Wait wait{timeoutMs > 0 ? Deadline::afterMs(timeoutMs) : Deadline::never(), &aborted_};
+    // Before it, peers may read this rank's boards; behind the second one, they may write to its inbox.
+    Status met = control_->barrier(wait);
+    if (met.ok()) {
+      links_->segment().dropPayload();
+      engine_->dropSpare();
+      met = control_->barrier(wait);
+    }
+    if (!met.ok())
+      return std::move(met).error().context(fmt::format("rank {}: Suspend (call #{})", rank_, number));
+  }
+  suspended_.store(true, std::memory_order_relaxed);
+  return {};
+}
+
+Status Communicator::awaitAllFinalize() {
+  if (nRanks_ == 1 || !oneRankPerProcess()) return {};
   // Recorded as a call, so that a rank that makes another one instead is found.
   control::CallRecord record;
   record.kind = kFinalizeRecord;
@@ -543,6 +571,7 @@ Turn::Turn(Communicator& comm, uint64_t ticket) : comm_(comm), ticket_(ticket) {
 
 std::string describeCall(const control::CallRecord& record) {
   if (record.kind == kFinalizeRecord) return "Finalize";
+  if (record.kind == kSuspendRecord) return "Suspend";
   auto collective = static_cast<algos::Collective>(record.kind);
   std::string text = fmt::format("{}(count {}, {}", algos::nameOf(collective), record.count,
                                  nameOf(static_cast<DataType>(record.dtype)));

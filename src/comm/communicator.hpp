@@ -111,7 +111,13 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   bool claimFinalize() { return !finalizeClaimed_.exchange(true, std::memory_order_relaxed); }
   void abort(control::FaultKind kind);
   bool suspended() const { return suspended_.load(std::memory_order_relaxed); }
-  void suspend(bool suspended) { suspended_.store(suspended, std::memory_order_relaxed); }
+  /// Refuses calls until resume(), and gives back the memory that calls need, where canGiveBack(). Needs a
+  /// Turn; waits for all ranks, as finalize() does.
+  Status suspend();
+  void resume() { suspended_.store(false, std::memory_order_relaxed); }
+  /// Whether suspend() gives memory back: it has to wait for the other ranks, which it cannot where one
+  /// thread may have several of them to suspend.
+  bool canGiveBack() const { return control_ && links_ && nRanks_ > 1 && oneRankPerProcess(); }
 
   /// A cached plan for the call, made and bound at first use.
   Result<const PlanEntry*> planFor(const PlanKey& key, const CallOptions* options);
@@ -144,6 +150,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   transport::Links& links() { return *links_; }
   const transport::Links* linksIfStarted() const { return links_.get(); }
   const algos::Selector& selector() const { return *selector_; }
+  size_t spareBytes() const { return engine_ ? engine_->spareBytes() : 0; }
   /// Null before start(), and for a communicator of one rank.
   const TopologyView* topology() const { return topology_.get(); }
   control::Wait wait() const { return {Deadline::never(), &aborted_}; }
@@ -182,6 +189,7 @@ class Communicator : public std::enable_shared_from_this<Communicator> {
   Result<CoreLinks> lookAtCores() const;
   Status followLinks(const CoreLinks& links);
   Status awaitAllFinalize();
+  bool oneRankPerProcess() const;
   /// What to return when connecting to a peer failed, with the fault that is behind it or that it becomes.
   Error cannotConnect(Error error);
 

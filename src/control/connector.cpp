@@ -113,6 +113,11 @@ class Connector : public Connecting, public std::enable_shared_from_this<Connect
     const std::weak_ptr<Connector> weak = weak_from_this();
     // Set by the user: NCCL's way, each pause one step longer.
     if (allowed >= 0) pauseMs_ = service_.retrySleepMs() * failures_;
+    // The last look at one that refuses is not to be late.
+    if (options_.listened && refused && allowed < 0) {
+      const int64_t refusedMs = (nowNs() - firstRefusalNs_) / 1'000'000;
+      pauseMs_ = std::clamp<int64_t>(kRefusalMs - refusedMs, 1, pauseMs_);
+    }
     const int64_t pause = std::min<int64_t>(pauseMs_, options_.deadline.remainingMs(pauseMs_) + 1);
     pauseMs_ = std::min(pauseMs_ * 2, kLongestPauseMs);
     timer_ = service_.loop().callAfterMs(pause, [self = shared_from_this()] { self->attempt(); });

@@ -71,9 +71,12 @@ Status openNamedRendezvous(Service& service, const UniqueIdFields& id, Deadline 
 
 void tellAll(Service& service, uint64_t id) {
   auto told = std::make_shared<Done>();
+  // Deferred, so that what this rank has just said to a meeting place of its own process comes before.
   service.loop().post([&service, id, told] {
-    if (const auto rendezvous = service.findRendezvous(id)) return rendezvous->whenAllTold(told);
-    told->complete(Nothing{});
+    service.loop().defer([&service, id, told] {
+      if (const auto rendezvous = service.findRendezvous(id)) return rendezvous->whenAllTold(told);
+      told->complete(Nothing{});
+    });
   });
   (void)told->wait({Deadline::afterMs(kTellMs), nullptr});
 }

@@ -7,7 +7,7 @@
 namespace tutti::control {
 namespace {
 
-constexpr int64_t kLookForDeathsMs = 100;
+constexpr int64_t kLookForDeathsMs = 50;
 
 }  // namespace
 

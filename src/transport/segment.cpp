@@ -89,6 +89,61 @@ size_t Segment::residentBytes() const {
   return fstat(fd_.get(), &info) == 0 ? static_cast<size_t>(info.st_blocks) * 512 : 0;
 }
 
+/// Slots and LL lines; headers and counters, which carry numbers, lie in pages of their own.
+std::vector<Segment::Range> Segment::payload() const {
+  std::vector<Range> ranges;
+  auto add = [&](const void* begin, size_t bytes) {
+    ranges.push_back({static_cast<size_t>(static_cast<const std::byte*>(begin) - base_), bytes});
+  };
+  const Geometry& g = geometry_;
+  if (g.boardBytes > 0) {
+    for (int i = 0; i < kBoards; ++i) add(board(i).ll, g.llRegion() + g.boardDepth * g.boardBytes);
+  }
+  for (int sender = 0; sender < g.nRanks; ++sender) {
+    for (int channel = 0; channel < kChannels; ++channel)
+      add(fifo(sender, channel).ll, g.llRegion() + g.depth * g.slotBytes);
+  }
+  return ranges;
+}
+
+size_t Segment::payloadBytes() const {
+  size_t pages = 0;
+  std::vector<unsigned char> there;
+  for (const Range& range : payload()) {
+    there.assign(range.bytes / Geometry::kPage, 0);
+    if (mincore(base_ + range.offset, range.bytes, there.data()) != 0) continue;
+    for (const unsigned char page : there) pages += page & 1;
+  }
+  return pages * Geometry::kPage;
+}
+
+void Segment::dropPayload() {
+  const auto waits = [](const FifoView& fifo) {
+    const uint64_t taken = fifo.head->value.load(std::memory_order_acquire);
+    for (uint32_t i = 0; i < fifo.depth; ++i)
+      if (fifo.headers[i].seq.load(std::memory_order_acquire) > taken) return true;
+    for (uint32_t i = 0; i < kLLDepth; ++i)
+      if ((fifo.llSlot(i)->flag.load(std::memory_order_acquire) >> 32) > taken) return true;
+    return false;
+  };
+  std::vector<Range> ranges = payload();
+  // A look at an untouched FIFO would make its pages.
+  std::vector<unsigned char> there(1);
+  for (int sender = 0; sender < geometry_.nRanks; ++sender) {
+    for (int channel = 0; channel < kChannels; ++channel) {
+      const FifoView view = fifo(sender, channel);
+      if (mincore(view.head, Geometry::kPage, there.data()) != 0 || (there[0] & 1) == 0 || !waits(view))
+        continue;
+      const auto offset = static_cast<size_t>(reinterpret_cast<std::byte*>(view.ll) - base_);
+      std::erase_if(ranges, [&](const Range& range) { return range.offset == offset; });
+    }
+  }
+  for (const Range& range : ranges) {
+    fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(range.offset),
+              static_cast<off_t>(range.bytes));
+  }
+}
+
 void publishLocalSegment(uint64_t commHash, int rank, std::shared_ptr<Segment> segment) {
   std::lock_guard lock(localSegments().mutex);
   localSegments().byRank[{commHash, rank}] = std::move(segment);

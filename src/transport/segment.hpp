@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "core/result.hpp"
 #include "core/unique_fd.hpp"
@@ -26,6 +27,11 @@ class Segment {
   Result<UniqueFd> duplicateFd() const;
   /// Bytes of memory that exist now (pages that carry data).
   size_t residentBytes() const;
+  /// Of these, what dropPayload() would give back.
+  size_t payloadBytes() const;
+  /// Gives back the memory of boards and of inbox FIFOs in which nothing waits; what others see of them is as
+  /// in a new segment, but for the counters. REQUIRES that no rank moves data meanwhile.
+  void dropPayload();
 
   FifoView fifo(int sender, int channel) const { return fifoAt(base_, geometry_, sender, channel); }
   BoardView board(int board) const { return boardAt(base_, geometry_, board); }
@@ -40,6 +46,11 @@ class Segment {
   Segment(UniqueFd fd, std::byte* base, const Geometry& geometry)
       : fd_(std::move(fd)), base_(base), geometry_(geometry) {}
   static Result<std::shared_ptr<Segment>> map(UniqueFd fd, const Geometry& geometry);
+  struct Range {
+    size_t offset;
+    size_t bytes;
+  };
+  std::vector<Range> payload() const;
 
   UniqueFd fd_;
   std::byte* base_;

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "operations.hpp"
 #include "ranks.hpp"
@@ -260,6 +261,65 @@ std::string all(int rank, int n, ncclComm_t comm) {
 }
 
 // Processes first: a child must come from a parent that has not used the library yet.
+uint64_t statOf(ncclComm_t comm, ncclCommMemStat_t stat) {
+  uint64_t value = UINT64_MAX;
+  return ncclCommMemStats(comm, stat, &value) == ncclSuccess ? value : UINT64_MAX;
+}
+
+/// Traffic over boards, FIFOs, LL lines and send/receive; then nothing is held but a few pages of counters,
+/// and after Resume everything works as before.
+std::string suspended(int rank, int n, ncclComm_t parent) {
+  ncclComm_t comm = nullptr;
+  RANK_TRY(ncclCommSplit(parent, 0, rank, &comm, nullptr));
+  auto work = [&](unsigned seed) -> std::string {
+    std::mt19937 random(seed);  // the same on all ranks
+    for (int i = 0; i < 30; ++i) {
+      const ops::Operation o = ops::randomOperation(random, n, 100'000);
+      ops::Part part(o, rank, n, i % 4 == 3 ? ops::MemoryKind::Shared : ops::MemoryKind::Private);
+      RANK_TRY(ncclGroupStart());
+      RANK_TRY(part.issue(comm));
+      RANK_TRY(ncclGroupEnd());
+      if (std::string wrong = part.check(); !wrong.empty()) return wrong;
+    }
+    return "";
+  };
+  for (unsigned round = 0; round < 4; ++round) {
+    if (std::string wrong = work(100 + round); !wrong.empty()) return wrong;
+    const uint64_t spare = statOf(comm, ncclStatGpuMemSuspend);
+    const uint64_t kept = statOf(comm, ncclStatGpuMemPersist);
+    if (spare < 100'000) return "after work, only " + std::to_string(spare) + " bytes could be given back";
+    if (statOf(comm, ncclStatGpuMemTotal) != spare + kept) return "the total is not the sum";
+    RANK_TRY(ncclCommSuspend(comm, NCCL_SUSPEND_MEM));
+    const uint64_t left = statOf(comm, ncclStatGpuMemTotal);
+    if (left > kept) {
+      return "suspended, it holds " + std::to_string(left) + " bytes; " + std::to_string(kept) +
+             " were said to persist";
+    }
+    // Ranks that have resumed write to this one: not before it has looked.
+    int value = 1;
+    RANK_TRY(ncclAllReduce(&value, &value, 1, ncclInt32, ncclSum, parent, nullptr));
+    RANK_TRY(ncclCommResume(comm));
+  }
+  if (std::string wrong = work(7); !wrong.empty()) return wrong;
+  return ranks::failure("ncclCommDestroy", ncclCommDestroy(comm));
+}
+
+/// A rank that calls something else is found out.
+std::string suspendsAlone(int rank, int n, ncclComm_t comm) {
+  int value = 1;
+  const ncclResult_t result = rank == 0 ? ncclCommSuspend(comm, NCCL_SUSPEND_MEM)
+                                        : ncclAllReduce(&value, &value, 1, ncclInt32, ncclSum, comm, nullptr);
+  const std::string text = ncclGetLastError(comm);
+  if (result != ncclInvalidUsage) return "result " + std::to_string(result) + ": " + text;
+  return text.find("Suspend") != std::string::npos && text.find("AllReduce") != std::string::npos ? "" : text;
+}
+
+TEST(A_Processes, SuspendGivesMemoryBack) {
+  for (int n : {2, 3, 5}) EXPECT_EQ(ranks::asProcesses(n, suspended), "");
+}
+TEST(A_Processes, SuspendThatNotAllCall) {
+  EXPECT_EQ(ranks::asProcesses(3, suspendsAlone), "");
+}
 TEST(A_Processes, SharedBuffers) {
   for (int n : {2, 3}) EXPECT_EQ(ranks::asProcesses(n, all), "") << n;
 }

@@ -89,7 +89,9 @@ std::byte* HostEngine::scratch(size_t index, size_t bytes) {
   if (index >= scratch_.size()) scratch_.resize(index + 1);
   Scratch& entry = scratch_[index];
   if (entry.bytes < bytes) {
+    const size_t before = entry.bytes;
     entry.bytes = std::max<size_t>(bytes, 4096);
+    spareBytes_.fetch_add(entry.bytes - before, std::memory_order_relaxed);
     entry.memory.reset(new std::byte[entry.bytes]);
   }
   return entry.memory.get();
@@ -105,9 +107,16 @@ std::byte* HostEngine::bounce(int board, uint64_t slot, size_t bytes) {
       fail(std::move(made).error());
       return nullptr;
     }
+    spareBytes_.fetch_add(made->bytes() - memory.bytes(), std::memory_order_relaxed);
     memory = std::move(made).value();
   }
   return memory.base();
+}
+
+void HostEngine::dropSpare() {
+  scratch_.clear();
+  bounces_.clear();
+  spareBytes_.store(0, std::memory_order_relaxed);
 }
 
 void HostEngine::start(JobState& state) {

@@ -12,6 +12,7 @@
 // Thread safety: one thread at a time.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <span>
 #include <vector>
@@ -110,6 +111,11 @@ class HostEngine {
   static Status play(std::span<const Job> jobs, size_t* culprit = nullptr);
 
   SlotStores& stores() { return stores_; }
+  /// Memory that play() has made for itself, and makes again where it is missing. Any thread.
+  size_t spareBytes() const { return spareBytes_.load(std::memory_order_relaxed); }
+  /// REQUIRES that no peer is in a call.
+  void dropSpare();
+
   const EngineOptions& options() const { return options_; }
   transport::Links& links() { return links_; }
   int rank() const { return links_.rank(); }
@@ -151,6 +157,7 @@ class HostEngine {
   };
   std::vector<Scratch> scratch_;
   std::vector<transport::SharedMemory> bounces_;
+  std::atomic<size_t> spareBytes_{0};  ///< of scratch_ and bounces_; relaxed: a figure for the user
   std::vector<const void*> sources_;
   std::vector<const void*> pieces_;  ///< the same, further on
   std::vector<std::byte*> targets_;  ///< where else a result goes
