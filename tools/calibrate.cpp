@@ -1,12 +1,12 @@
 // `tutti calibrate`: what was measured of this machine, and what the cost model makes of it.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "calibration/calibration.hpp"
 #include "core/param.hpp"
+#include "parse.hpp"
 #include "verbs.hpp"
 
 namespace tutti::tools {
@@ -57,7 +57,7 @@ int calibrateMain(int argc, char** argv) {
   app.add_flag("--force", force, "measure anew, whatever is there");
   app.add_flag("--show", show, "only show what is there")->excludes("--force");
   app.add_flag("--json", json, "as JSON");
-  CLI11_PARSE(app, argc, argv);
+  if (auto status = parse(app, "calibrate", argc, argv)) return *status;
   if (Status sane = params::checkAll(); !sane.ok()) {
     fmt::print(stderr, "tutti calibrate: {}\n", sane.error().message());
     return kExitUsage;

@@ -1,9 +1,9 @@
 // `tutti params`: the parameter table.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "core/bytes.hpp"
 #include "core/param.hpp"
+#include "parse.hpp"
 #include "verbs.hpp"
 
 namespace tutti::tools {
@@ -103,7 +103,7 @@ int paramsMain(int argc, char** argv) {
   app.add_flag("--all", all, "with type, default and range of each");
   app.add_flag("--set", onlySet, "only those that are set");
   app.add_flag("--json", json, "as JSON");
-  CLI11_PARSE(app, argc, argv);
+  if (auto status = parse(app, "params", argc, argv)) return *status;
 
   bool found = false, failed = false;
   nlohmann::json rows = nlohmann::json::array();

@@ -223,12 +223,17 @@ Result<std::shared_ptr<const TopologyView>> TopologyView::make(control::ControlP
   std::vector<int> broken;
   for (int r = 0; r < n; ++r)
     if (notes[r].unusable != 0) broken.push_back(r);
-  if (!broken.empty())
+  if (!broken.empty()) {
+    std::string reason = "the log there says what is wrong";
+    if (notes[static_cast<size_t>(control.rank())].unusable != 0) {
+      if (Result<TopologyNote> again = noteChecked(); !again.ok()) reason = again.error().message();
+    }
     return makeError(Code::InvalidUsage,
                      "rank{} {} cannot use the topology files or settings given to {} (NCCL_TOPO_FILE, "
-                     "NCCL_GRAPH_FILE, TUTTI_FABRIC_FILE, NCCL_P2P_LEVEL, NCCL_NET_GDR_LEVEL): the log there "
-                     "says what is wrong",
-                     broken.size() > 1 ? "s" : "", rankList(broken), broken.size() > 1 ? "them" : "it");
+                     "NCCL_GRAPH_FILE, TUTTI_FABRIC_FILE, NCCL_P2P_LEVEL, NCCL_NET_GDR_LEVEL): {}",
+                     broken.size() > 1 ? "s" : "", rankList(broken), broken.size() > 1 ? "them" : "it",
+                     reason);
+  }
 
   std::vector<int> hostOf;
   std::vector<int> leaders;  // by host, its lowest rank: the host is what that one saw

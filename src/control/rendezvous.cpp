@@ -76,9 +76,9 @@ void Rendezvous::onFrame(const LinkPtr& link, FrameType type, const SharedBytes&
 }
 
 void Rendezvous::onCheckIn(const LinkPtr& link, const CheckInMsg& message, const SharedBytes& payload) {
-  const auto refuse = [&](const std::string& text) {
+  const auto refuse = [&](const std::string& text, Code code = Code::InvalidUsage) {
     link->send(FrameType::JoinFail,
-               share(encode(JoinFailMsg{message.rank, static_cast<int32_t>(Code::InvalidUsage), text})));
+               share(encode(JoinFailMsg{message.rank, static_cast<int32_t>(code), text})));
     if (!relays_.contains(link)) {
       link->close();
       links_.erase(link);
@@ -86,7 +86,7 @@ void Rendezvous::onCheckIn(const LinkPtr& link, const CheckInMsg& message, const
   };
   const std::string who = fmt::format("rank {} ({})", message.rank, message.peer.text());
   if (finished_) {
-    refuse(fmt::format("{} comes too late: {}", who, outcome_));
+    refuse(fmt::format("{} comes too late: {}", who, outcome_), failure_);
     return noteTold(message.rank);
   }
   if (members_.empty() && nRanks_ == 0) {
@@ -253,6 +253,7 @@ void Rendezvous::failAll(Code code, const std::string& text) {
     if (link != upstream_) link->send(FrameType::JoinFail, payload);
   }
   failed_ = true;
+  failure_ = code;
   for (const auto& [rank, member] : members_) told_.insert(rank);
   finish(fmt::format("bringing up this communicator has failed already: {}", text));
 }

@@ -78,6 +78,7 @@ class Rendezvous : public LinkOwner, public std::enable_shared_from_this<Rendezv
   bool finished_ = false;
   std::string outcome_;
   bool failed_ = false;
+  Code failure_ = Code::InvalidUsage;
   std::set<uint32_t> told_;  ///< of the failure
   std::vector<std::shared_ptr<Done>> toldWaits_;
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
@@ -184,6 +185,34 @@ bool isSet(std::string_view name) {
   return !value.ok() || value->source != Source::Default;
 }
 
+namespace {
+
+/// Whether one letter more, less or other, or two exchanged, make `a` into `b`.
+bool isSlip(std::string_view a, std::string_view b) {
+  if (a.size() > b.size()) std::swap(a, b);
+  if (a == b || b.size() - a.size() > 1) return false;
+  const size_t at = static_cast<size_t>(std::mismatch(a.begin(), a.end(), b.begin()).first - a.begin());
+  if (a.size() != b.size()) return a.substr(at) == b.substr(at + 1);
+  if (a.substr(at + 1) == b.substr(at + 1)) return true;
+  return at + 1 < a.size() && a[at] == b[at + 1] && a[at + 1] == b[at] &&
+         a.substr(at + 2) == b.substr(at + 2);
+}
+
+/// Variables that are set, are no parameter, and nearly have the name of one.
+void warnOfSlips() {
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view assignment = *entry;
+    const std::string_view name = assignment.substr(0, assignment.find('='));
+    if ((!name.starts_with("TUTTI_") && !name.starts_with("NCCL_")) || find(name) != nullptr) continue;
+    for (const Spec& spec : table()) {
+      if (isSlip(name, spec.name))
+        TUTTI_WARN("{} is set, but there is no such parameter: is {} meant?", name, spec.name);
+    }
+  }
+}
+
+}  // namespace
+
 Status checkAll() {
   const Files& known = files();
   if (!known.user.firstError.ok()) return known.user.firstError;
@@ -195,6 +224,7 @@ Status checkAll() {
   if (gTold.exchange(true, std::memory_order_relaxed))
     return {};  // relaxed: only who tells matters, nothing is published
   if (!known.complaint.empty()) TUTTI_WARN("NCCL_CONF_FILE is ignored: {}", known.complaint);
+  warnOfSlips();
   for (const Spec& spec : table()) {
     auto value = get(spec.name);
     if (!value.ok() || value->source == Source::Default) continue;

@@ -30,7 +30,9 @@ Result<int> number(const Environment& environment, const char* name) {
 Result<World> worldFrom(const Environment& environment, const Names& names) {
   World world;
   world.launcher = names.launcher;
-  std::string where = fmt::format("the environment looks like {}'s, but", names.launcher);
+  std::string where = std::string_view(names.launcher) == "environment"
+                          ? "the environment tells this process its rank, but"
+                          : fmt::format("the environment looks like {}'s, but", names.launcher);
   auto assign = [&](int& to, const char* name) -> Status {
     auto value = number(environment, name);
     if (!value.ok()) return Error(value.error().code(), where + " " + value.error().message());

@@ -119,7 +119,13 @@ Status meetAt(Rendezvous& meeting, Place place, const World& world, const std::s
     return {};
   }
   auto listener = listenTcp(meeting.place.hosts[0], meeting.place.port);
-  if (!listener.ok()) return std::move(listener).error().context("rank 0 serves the exchange of all ranks");
+  if (!listener.ok()) {
+    return makeError(
+        listener.error().code(),
+        "rank 0 serves the exchange of all ranks: {} (is another process rank 0, too, or does one of "
+        "another job use this port?)",
+        listener.error().message());
+  }
   meeting.listener = std::move(listener).value();
   return {};
 }

@@ -72,6 +72,26 @@ TEST(TuttiRun, RefusesWrongCommandLines) {
   }
 }
 
+TEST(TuttiRun, VerbsRefuseWrongCommandLines) {
+  struct Case {
+    const char* line;
+    const char* says;
+  };
+  for (const Case& wrong :
+       {Case{"plan", "COLLECTIVE is required"}, Case{"plan allreduce --ranks 0", "--ranks"},
+        Case{"plan foo", "'foo'"}, Case{"plan allreduce --bytes x", "--bytes"}, Case{"verify --foo", "--foo"},
+        Case{"verify /nonexistent", "/nonexistent"}, Case{"simulate --ranks x", "--ranks"},
+        Case{"explain", "collective"}, Case{"topo --foo", "--foo"}, Case{"calibrate --foo", "--foo"},
+        Case{"params foo", "'foo'"}, Case{"params --foo", "--foo"}, Case{"doctor foo", "'foo'"},
+        Case{"foo", "'foo'"}}) {
+    Outcome outcome = run(kTutti + " " + wrong.line);
+    EXPECT_EQ(outcome.status, 2) << wrong.line;
+    EXPECT_THAT(outcome.err, HasSubstr("tutti")) << wrong.line;
+    EXPECT_THAT(outcome.err, HasSubstr(wrong.says)) << wrong.line;
+    EXPECT_EQ(outcome.out, "") << wrong.line;
+  }
+}
+
 TEST(TuttiRun, ReturnsTheFirstFailure) {
   Outcome outcome =
       run(kTutti + " run -n 3 --grace 0.2 -- sh -c 'test $TUTTI_RANK = 1 && exit 7; sleep 100'");

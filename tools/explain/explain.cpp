@@ -1,9 +1,9 @@
 // tutti explain: the algorithms that can do a call, what each one's time goes into, and why the others lost.
 #include "sim/explain.hpp"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "parse.hpp"
 #include "simulate/scenario_line.hpp"
 #include "verbs.hpp"
 
@@ -110,11 +110,7 @@ int explainMain(int argc, char** argv) {
   line.addTo(app);
   app.add_option("--without", without, "leave out an algorithm: ring, tree/ll, 2level, nvls, ...");
   app.add_flag("--json", json, "for programs");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
-  }
+  if (auto status = parse(app, "explain", argc, argv)) return *status;
   if (Status s = explainAll(line, without, json); !s.ok()) {
     fmt::print(stderr, "tutti explain: {}\n", s.error().message());
     return s.error().code() == Code::InvalidArgument ? kExitUsage : kExitFailed;

@@ -1,5 +1,4 @@
 // `tutti plan`: shows the program that a rank plays for a call.
-#include <CLI/CLI.hpp>
 #include <fstream>
 
 #include "algos/algorithm.hpp"
@@ -8,6 +7,7 @@
 #include "algos/text.hpp"
 #include "algos/verify_matrix.hpp"
 #include "core/bytes.hpp"
+#include "parse.hpp"
 #include "plan/plan_json.hpp"
 #include "verbs.hpp"
 
@@ -94,7 +94,7 @@ int planMain(int argc, char** argv) {
   app.add_flag("--text", text, "as text (the default)");
   app.add_flag("--json", json, "as JSON");
   app.add_option("--svg", picture, "draws all ranks' plans into this file; - is the standard output");
-  CLI11_PARSE(app, argc, argv);
+  if (auto status = parse(app, "plan", argc, argv)) return *status;
 
   if (text && json) return usage("--text or --json, not both");
   if (noBoards) line.limits.boards = false;

@@ -1,8 +1,8 @@
 #include "run/options.hpp"
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 
+#include "parse.hpp"
 #include "verbs.hpp"
 
 namespace tutti::tools::run {
@@ -61,11 +61,8 @@ bool parseOptions(int argc, char** argv, Options& options, int& exitStatus) {
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
   app.allow_extras();
-  try {
-    app.parse(split, argv);
-  } catch (const CLI::ParseError& error) {
-    int code = app.exit(error);
-    exitStatus = code == 0 ? kExitOk : kExitUsage;
+  if (auto status = parse(app, "run", split, argv)) {
+    exitStatus = *status;
     return false;
   }
   exitStatus = kExitUsage;

@@ -1,7 +1,6 @@
 // tutti simulate: what a collective would take on machines that are not here.
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -9,6 +8,7 @@
 
 #include "core/bytes.hpp"
 #include "core/clock.hpp"
+#include "parse.hpp"
 #include "sim/goal.hpp"
 #include "simulate/replay.hpp"
 #include "simulate/scenario_line.hpp"
@@ -254,11 +254,7 @@ int simulateMain(int argc, char** argv) {
   app.add_option("--trace", words.replay.trace, "write what happened, for Perfetto or chrome://tracing");
   app.add_option("--html", words.replay.html, "draw a time line and a heat map of the links");
   app.add_flag("--json", words.json, "for programs");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
-  }
+  if (auto status = parse(app, "simulate", argc, argv)) return *status;
   const bool replays = !words.replay.step.empty() || !words.replay.goalIn.empty();
   Status s = replays ? replay(line, words.replay, words.json) : simulateAll(line, words);
   if (!s.ok()) return complainOfSimulation(s.error());

@@ -1,6 +1,5 @@
 // tutti topo: what machine this is, how its devices reach each other, and the rings, trees and forests found
 // on it.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -8,6 +7,7 @@
 
 #include "core/clock.hpp"
 #include "core/param.hpp"
+#include "parse.hpp"
 #include "topo/report_json.hpp"
 #include "topology/analysis.hpp"
 #include "topology/discover.hpp"
@@ -129,12 +129,7 @@ int topoMain(int argc, char** argv) {
   app.add_option("--svg", options.svg, "draw the machine into this file");
   app.add_option("--html", options.html,
                  "the same as a page where rings and trees can be switched on and off");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    int status = app.exit(error);
-    return status == 0 ? kExitOk : kExitUsage;
-  }
+  if (auto status = parse(app, "topo", argc, argv)) return *status;
   return show(options);
 }
 

@@ -1,5 +1,4 @@
 // `tutti verify`: proves the built-in algorithms, or plans that a user wrote.
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <fstream>
 #include <iostream>
@@ -8,6 +7,7 @@
 
 #include "algos/verify_matrix.hpp"
 #include "core/bytes.hpp"
+#include "parse.hpp"
 #include "plan/plan_json.hpp"
 #include "verbs.hpp"
 
@@ -107,7 +107,7 @@ int verifyMain(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--ll-bytes", options.limits.llBytes, "of a file: payload of an LL message")
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  if (auto status = parse(app, "verify", argc, argv)) return *status;
 
   if (everything == !what.empty()) {
     fmt::print(stderr, "tutti verify: say --all, an algorithm, or a file\n");
