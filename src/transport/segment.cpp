@@ -92,16 +92,15 @@ size_t Segment::residentBytes() const {
 /// Slots and LL lines; headers and counters, which carry numbers, lie in pages of their own.
 std::vector<Segment::Range> Segment::payload() const {
   std::vector<Range> ranges;
-  auto add = [&](const void* begin, size_t bytes) {
-    ranges.push_back({static_cast<size_t>(static_cast<const std::byte*>(begin) - base_), bytes});
-  };
   const Geometry& g = geometry_;
   if (g.boardBytes > 0) {
-    for (int i = 0; i < kBoards; ++i) add(board(i).ll, g.llRegion() + g.boardDepth * g.boardBytes);
+    const size_t bytes = g.llRegion() + g.boardDepth * g.boardBytes;
+    for (size_t i = 1; i <= kBoards; ++i)
+      ranges.push_back({g.boardsOffset() + i * g.boardStride() - bytes, bytes});
   }
-  for (int sender = 0; sender < g.nRanks; ++sender) {
-    for (int channel = 0; channel < kChannels; ++channel)
-      add(fifo(sender, channel).ll, g.llRegion() + g.depth * g.slotBytes);
+  for (size_t i = 0; i < static_cast<size_t>(g.nRanks) * kChannels; ++i) {
+    ranges.push_back(
+        {g.inboxOffset() + i * g.fifoStride() + Geometry::kPage, g.llRegion() + g.depth * g.slotBytes});
   }
   return ranges;
 }
@@ -118,23 +117,22 @@ size_t Segment::payloadBytes() const {
 }
 
 void Segment::dropPayload() {
+  // What has been sent and not been taken yet: by sends alone, which use no LL lines.
   const auto waits = [](const FifoView& fifo) {
     const uint64_t taken = fifo.head->value.load(std::memory_order_acquire);
     for (uint32_t i = 0; i < fifo.depth; ++i)
       if (fifo.headers[i].seq.load(std::memory_order_acquire) > taken) return true;
-    for (uint32_t i = 0; i < kLLDepth; ++i)
-      if ((fifo.llSlot(i)->flag.load(std::memory_order_acquire) >> 32) > taken) return true;
     return false;
   };
   std::vector<Range> ranges = payload();
-  // A look at an untouched FIFO would make its pages.
-  std::vector<unsigned char> there(1);
+  unsigned char there = 0;
   for (int sender = 0; sender < geometry_.nRanks; ++sender) {
     for (int channel = 0; channel < kChannels; ++channel) {
+      // A look at an untouched FIFO would make its page.
       const FifoView view = fifo(sender, channel);
-      if (mincore(view.head, Geometry::kPage, there.data()) != 0 || (there[0] & 1) == 0 || !waits(view))
-        continue;
-      const auto offset = static_cast<size_t>(reinterpret_cast<std::byte*>(view.ll) - base_);
+      if (mincore(view.head, Geometry::kPage, &there) != 0 || (there & 1) == 0 || !waits(view)) continue;
+      const auto offset =
+          static_cast<size_t>(reinterpret_cast<std::byte*>(view.head) - base_) + Geometry::kPage;
       std::erase_if(ranges, [&](const Range& range) { return range.offset == offset; });
     }
   }
