@@ -37,8 +37,8 @@ struct Job {
   /// told each rank so of each other (AllReduce over boards); the same on every rank. May be null.
   bool* sharedByAll = nullptr;
   /// This very call has ended well so often that its rank, if it only sends, goes on without waiting for its
-  /// messages to be taken. Should a call differ now, the ranks that receive find out, and the sender hears of it
-  /// in its next call.
+  /// messages to be taken. Should a call differ now, the ranks that receive find out, and the sender hears of
+  /// it in its next call.
   bool trusted = false;
   /// The same job with another plan: played in place of this one if *sharedByAll is true when the job starts,
   /// that is, when the jobs before it have been played. May be null.
