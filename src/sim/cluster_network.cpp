@@ -200,7 +200,7 @@ bool ClusterNetwork::findFold(Kind& kind) {
   std::vector<int> nics = kind.nicOf;
   std::sort(nics.begin(), nics.end());
   if (n < 2 || nics.empty() || std::adjacent_find(nics.begin(), nics.end()) != nics.end()) return false;
-  auto between = [&](int a, int b) -> const Route& { return kind.between[static_cast<size_t>(a * n + b)]; };
+  auto between = [&](int a, int b) -> const Route& { return kind.between[static_cast<size_t>(a) * n + b]; };
   auto has = [](const Route& r, uint32_t link) { return std::find(r.begin(), r.end(), link) != r.end(); };
   std::vector<Route> ends;  // out of, into, to the NIC of and from the NIC of each rank
   for (int r = 0; r < n; ++r) {
@@ -230,8 +230,8 @@ bool ClusterNetwork::findFold(Kind& kind) {
   for (int f = 0; f < n; ++f) {
     for (int t = 0; t < n; ++t) {
       if (f == t) continue;
-      Route whole = ends[static_cast<size_t>(4 * f)];
-      const Route& in = ends[static_cast<size_t>(4 * t + 1)];
+      Route whole = ends[4 * static_cast<size_t>(f)];
+      const Route& in = ends[4 * static_cast<size_t>(t) + 1];
       whole.insert(whole.end(), in.begin(), in.end());
       if (whole != between(f, t)) return false;
     }
@@ -294,12 +294,12 @@ void ClusterNetwork::route(int from, int to, uint64_t way, Route& out) const {
   const Ends e = endsOf(from, to);
   const Kind& a = kinds_[kindOf_[e.machineA]];
   if (e.machineA == e.machineB) {
-    addInner(e.machineA, a.between[static_cast<size_t>(e.rankA * a.ranks + e.rankB)], out);
+    addInner(e.machineA, a.between[static_cast<size_t>(e.rankA) * a.ranks + e.rankB], out);
     return;
   }
   const Kind& b = kinds_[kindOf_[e.machineB]];
   if (e.relay != e.rankA)
-    addInner(e.machineA, a.between[static_cast<size_t>(e.rankA * a.ranks + e.relay)], out);
+    addInner(e.machineA, a.between[static_cast<size_t>(e.rankA) * a.ranks + e.relay], out);
   addInner(e.machineA, a.out[static_cast<size_t>(e.relay)], out);
   fabric_->route({e.machineA, e.nicA}, {e.machineB, e.nicB}, way, out);
   if (siteLinks_ != UINT32_MAX && siteOf_[e.machineA] != siteOf_[e.machineB]) {

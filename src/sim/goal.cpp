@@ -1,6 +1,7 @@
 #include "sim/goal.hpp"
 
 #include <charconv>
+#include <cmath>
 #include <unordered_map>
 
 #include "core/bytes.hpp"
@@ -193,8 +194,13 @@ Result<Goal> goalOf(const Workload& workload, const Costs& costs) {
       if (position < 0 || (!item.computes && item.request.nRanks < 2)) continue;
       if (item.computes) {
         ends[i] = {static_cast<uint32_t>(ops.size())};
-        ops.push_back(
-            {GoalOp::Kind::Calc, static_cast<uint64_t>(item.computeUs * 1000 + 0.5), -1, 0, 0, start, {}});
+        ops.push_back({GoalOp::Kind::Calc,
+                       static_cast<uint64_t>(std::llround(item.computeUs * 1000)),
+                       -1,
+                       0,
+                       0,
+                       start,
+                       {}});
         continue;
       }
       TUTTI_ASSIGN(PositionProgram program, programs.of(static_cast<int>(i), position));

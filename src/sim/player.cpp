@@ -1,6 +1,7 @@
 #include "sim/player.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/clock.hpp"
 #include "sim/player_items.hpp"
@@ -105,8 +106,8 @@ void Player<Tracked>::fillIn() {
   const auto p = static_cast<uint32_t>(report_.roundsRepeat);
   report_.skippedRounds = programs_.rounds() - played;
   const double each = p > 0 ? static_cast<double>(took(first, first + p)) / p : mean;
-  report_.roundPs = static_cast<TimePs>(each + 0.5);
-  const auto more = static_cast<TimePs>(each * report_.skippedRounds + 0.5);
+  report_.roundPs = static_cast<TimePs>(std::llround(each));
+  const auto more = static_cast<TimePs>(std::llround(each * report_.skippedRounds));
   report_.end += more;
   last_ = after(last_, more, &Split::wire);
   for (ItemReport& item : report_.items) item.end += more;
