@@ -216,6 +216,11 @@ Result<Rendezvous> findRendezvous(const World& world, uint32_t generation, Deadl
     return meeting;
   }
 
+  auto openAndMeet = [&](auto board) -> Status {
+    if (!board.ok()) return std::move(board).error();
+    meeting.board = std::move(board).value();
+    return meetOnBoard(meeting, world, generation, "", deadline);
+  };
   Status found;
   std::string way;
   if (world.launcher == "torchrun") {
@@ -223,16 +228,10 @@ Result<Rendezvous> findRendezvous(const World& world, uint32_t generation, Deadl
     found = overTorch(meeting, world, generation, environment, job + secret, deadline);
   } else if (environment("PMI_FD")) {
     way = "PMI";
-    auto board = openPmiBoard(environment, world);
-    if (board.ok()) meeting.board = std::move(board).value();
-    found =
-        board.ok() ? meetOnBoard(meeting, world, generation, "", deadline) : Status(std::move(board).error());
+    found = openAndMeet(openPmiBoard(environment, world));
   } else if (environment("PMIX_RANK")) {
     way = "PMIx";
-    auto board = openPmixBoard();
-    if (board.ok()) meeting.board = std::move(board).value();
-    found =
-        board.ok() ? meetOnBoard(meeting, world, generation, "", deadline) : Status(std::move(board).error());
+    found = openAndMeet(openPmixBoard());
   } else if (world.launcher == "slurm") {
     way = "Slurm";
     found = overSlurm(meeting, world, environment, job + secret);
