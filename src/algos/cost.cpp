@@ -150,16 +150,9 @@ Work workOf(const Request& request, Algorithm algorithm) {
 
 /// How many calls a rank that only sends gets ahead of those that receive, before it must let them work.
 double callsAhead(const Request& request, bool boards, bool ll) {
-  switch (request.collective) {
-    case Collective::Broadcast:
-    case Collective::Reduce:
-    case Collective::Gather:
-    case Collective::Scatter:
-      if (!ll) return boards ? 1.5 : 2;
-      return request.bytes() <= 112 ? 32 : boards ? 6 : 16;
-    default:
-      return 1;
-  }
+  if (!hasRoot(request.collective)) return 1;
+  if (!ll) return boards ? 1.5 : 2;
+  return request.bytes() <= 112 ? 32 : boards ? 6 : 16;
 }
 
 }  // namespace

@@ -85,8 +85,9 @@ Status playNow(Communicator& comm, const CollectiveCall& call) {
     job.reduction.op = static_cast<ReduceOp>(call.op);
     job.reduction.nRanks = comm.nRanks();
     fill(job, comm, call, *entry);
+    job.setCall(comm.lastCall() + 1);
     begun = engine::HostEngine::begin(job);
-    job.callNumber = comm.recordCall(entry->record);
+    comm.recordCall(entry->record);
   } else {
     TUTTI_ASSIGN(job.reduction, comm.reductionFor(call.type, call.op));
     if (comm.nRanks() == 1) {
@@ -98,7 +99,7 @@ Status playNow(Communicator& comm, const CollectiveCall& call) {
       TUTTI_ASSIGN(entry, sharedPlanOf(comm, call, *entry));
     }
     fill(job, comm, call, *entry);
-    job.callNumber = comm.recordCall(entry->record);
+    job.setCall(comm.recordCall(entry->record));
     if (call.count == 0) return {};
   }
   Status status = engine::HostEngine::play(job, begun);

@@ -124,9 +124,9 @@ void JobList::commit() {
     Origin& origin = origins_[static_cast<size_t>(call.job)];
     origin = {call.task, number, call.entry == nullptr};
     if (call.entry == nullptr) continue;
-    jobs_[static_cast<size_t>(call.job)].callNumber = number;
+    jobs_[static_cast<size_t>(call.job)].setCall(number);
     if (nextChoice != choices_.end() && nextChoice->job == call.job)
-      (nextChoice++)->whenShared->callNumber = number;
+      (nextChoice++)->whenShared->setCall(number);
   }
   keepReusedInputsStaged();
 }

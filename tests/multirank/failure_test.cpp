@@ -291,6 +291,31 @@ TEST(B_Mismatch, ProcessesByTcp) {
 TEST(B_Mismatch, AfterManyGoodCalls) {  // ranks that only send no longer wait then
   runMismatches(processes, "", "auto", 40);
 }
+
+/// Two calls in another order on one rank, each of which finds its counterpart: no rank may take the data of
+/// one Gather for that of another.
+std::string changesOrder(int rank, int n, ncclComm_t comm) {
+  Operation operation;
+  operation.kind = Kind::Gather;
+  operation.count = 4;
+  operation.root = 1;
+  auto gather = [&] { return ops::Part(operation, rank, n).issue(comm); };
+  float value = 1;
+  auto add = [&] { return ncclAllReduce(&value, &value, 1, ncclFloat32, ncclSum, comm, nullptr); };
+  for (int i = 0; i < 40; ++i) {
+    RANK_TRY(gather());
+    RANK_TRY(add());
+  }
+  ncclResult_t result = rank == 1 ? add() : gather();
+  if (result == ncclSuccess) result = rank == 1 ? gather() : add();
+  for (int i = 0; i < 3 && result == ncclSuccess; ++i) result = add();
+  const std::string error = ncclGetLastError(comm);
+  if (result != ncclInvalidUsage) return "result " + std::to_string(result) + " (" + error + ")";
+  return names(error, 1) ? "" : "does not name rank 1: " + error;
+}
+TEST(B_Mismatch, OrderAfterManyGoodCalls) {
+  EXPECT_EQ(ranks::asProcesses(3, changesOrder), "");
+}
 // -----------------------------------------------------------------------------------------------------------
 // ranks that leave or stay away
 

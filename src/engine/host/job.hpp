@@ -45,6 +45,13 @@ struct Job {
   const Job* whenShared = nullptr;
   int after = -1;  ///< index of the job in the same span that must be done before this one starts
 
+  /// `number`: as recorded with the control plane. Where ranks that only send may be calls ahead of those
+  /// that receive, messages say of which call they are.
+  void setCall(uint64_t number) {
+    callNumber = number;
+    if (algos::hasRoot(plan->request.collective))
+      signature = (signature + static_cast<uint32_t>(number) * 0x9e3779b1u) | 1;
+  }
   bool isP2p() const { return callNumber == 0; }
 };
 
